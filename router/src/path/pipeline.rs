@@ -1,0 +1,61 @@
+//! The order of things on the path, and nothing else. What each step does lives in the file the step is named after.
+
+use std::sync::Arc;
+
+use weft_runtime::Body;
+
+use super::Mesh;
+use super::call::{Call, Target};
+use super::nested::Nested;
+use super::outcome::{Failure, Reason};
+use super::policy::{self, Decision, Permit, Question};
+use super::record::Answer;
+use super::snapshot::Snapshot;
+use crate::targets::{backend, topics};
+
+/// Judges, opens, classifies and records one call.
+pub async fn handle(mesh: &Arc<Mesh>, call: Call) -> Answer {
+    let snapshot = mesh.snapshot();
+    let mut record = mesh.records.start(&call);
+    let result = match policy::decide(&snapshot, Question::from(&call)) {
+        Decision::Permit(permit) => {
+            record.label(permit.labels());
+            open(mesh, &snapshot, permit, call).await
+        }
+        Decision::Denied(denied) => {
+            record.label(&denied.labels);
+            Err(denied.failure)
+        }
+    };
+    record.finish(result)
+}
+
+/// Opens what the permit is for.
+async fn open(
+    mesh: &Arc<Mesh>,
+    snapshot: &Snapshot,
+    permit: Permit,
+    call: Call,
+) -> Result<http::Response<Body>, Failure> {
+    match &call.target {
+        Target::Function(name) => {
+            let function = snapshot.functions.get(name).ok_or_else(gone)?;
+            let nested = Nested::of(mesh, function, &call);
+            backend::invoke(permit, &function.revision, call, nested).await
+        }
+        Target::Topic(name) => {
+            let topic = snapshot.topics.get(name).ok_or_else(gone)?;
+            topics::publish(permit, topic.log.as_ref(), call).await
+        }
+        Target::Outside(outside) => {
+            let outside = outside.clone();
+            mesh.upstream.send(permit, &outside, call).await
+        }
+        Target::Nowhere(failure) => Err(failure.clone()),
+    }
+}
+
+/// A permit is only made for what the snapshot has, so this is not reached.
+fn gone() -> Failure {
+    Failure::hidden(Reason::Internal, "the permitted target is not in the snapshot that permitted it")
+}

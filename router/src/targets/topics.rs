@@ -1,0 +1,199 @@
+//! The only place that appends to a topic. Reads the CloudEvents of a permitted publish, seals each with its envelope,
+//! and answers 202 from what only the log can make: a durable sequence.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use sha2::{Digest, Sha256};
+use weft_eventlog::{Accepted, AppendError, Appended, DedupeKey, NewRecord, Topic};
+use weft_functions::event::http as binding;
+use weft_functions::event::{Event, EventError, EventErrorKind, EventLimits};
+use weft_runtime::{Body, BodyError, BodyErrorKind};
+
+use crate::path::call::{Call, EMISSIONS_MAX};
+use crate::path::envelope::{self, Envelope};
+use crate::path::outcome::{Failure, Reason, full};
+use crate::path::policy::Permit;
+
+/// The one attribute beginning with `weft` that a publisher may set.
+const CLIENT_ATTRIBUTE: &str = "weftdelivernotbefore";
+
+/// Keeps the call's events and answers which sequence each has.
+pub async fn publish(permit: Permit, topic: &dyn Topic, call: Call) -> Result<http::Response<Body>, Failure> {
+    if call.request.method() != Method::POST {
+        return Err(Failure::method("POST"));
+    }
+    let limits = EventLimits::default();
+    let envelope = Envelope { caller: call.caller, hops: call.hops };
+    let (head, body) = call.request.into_parts();
+    let body = read(body, limits.batch_bytes).await?;
+    let events: Vec<Event> = binding::decode(&head.headers, body, &limits)?.iter().map(strip).collect();
+    let emission = match &call.cause {
+        Some(cause) => Some((cause, cause.next_emission().ok_or_else(too_many)?)),
+        None => None,
+    };
+    let records = events.iter().enumerate().map(|(place, event)| {
+        let dedupe = match &emission {
+            Some((cause, number)) => derived(cause.derived_id(format_args!("{number}/{place}"))),
+            None => DedupeKey { id: dedupe_id(event).into(), digest: digest(event) },
+        };
+        record(event, &envelope, dedupe)
+    });
+    let appended = topic.append(records.collect()).await?;
+    drop(permit);
+    Ok(accepted(&events, &appended))
+}
+
+fn too_many() -> Failure {
+    Failure::open(Reason::EventLoop, format!("one delivery publishes at most {EMISSIONS_MAX} times"))
+}
+
+async fn read(body: Body, limit: usize) -> Result<Bytes, Failure> {
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Failure::open(Reason::EventTooLarge, format!("at most {limit} bytes are taken at once")))
+        }
+        Err(error) => Err(unreadable(error.downcast_ref::<BodyError>())),
+    }
+}
+
+fn unreadable(error: Option<&BodyError>) -> Failure {
+    let reason = match error.map(|error| error.kind) {
+        Some(BodyErrorKind::TimedOut) => Reason::RequestTooSlow,
+        Some(BodyErrorKind::TooLarge) => Reason::EventTooLarge,
+        _ => Reason::CallerGone,
+    };
+    let log = error.map_or_else(|| "the body ended early".to_owned(), |error| error.message.clone());
+    Failure::hidden(reason, log)
+}
+
+impl From<EventError> for Failure {
+    fn from(error: EventError) -> Self {
+        let reason = match error.kind {
+            EventErrorKind::TooLarge => Reason::EventTooLarge,
+            EventErrorKind::Invalid | EventErrorKind::NotAnEvent => Reason::EventInvalid,
+        };
+        Self::open(reason, error.to_string())
+    }
+}
+
+impl From<AppendError> for Failure {
+    fn from(error: AppendError) -> Self {
+        match &error {
+            AppendError::Conflict { .. } => Self::open(Reason::EventConflict, error.to_string()),
+            AppendError::TooLarge { .. } => Self::open(Reason::EventTooLarge, error.to_string()),
+            AppendError::Full => Self::hidden(Reason::TopicFull, error.to_string()),
+            AppendError::Closed => Self::hidden(Reason::Draining, error.to_string()),
+            AppendError::Failed(_) => Self::hidden(Reason::LogUnavailable, error.to_string()),
+        }
+    }
+}
+
+/// Attributes beginning with `weft` are the mesh's own: what a publisher sends under such a name is dropped.
+fn strip(event: &Event) -> Event {
+    event.without_extensions(|name| name.starts_with("weft") && name != CLIENT_ATTRIBUTE)
+}
+
+fn record(event: &Event, envelope: &Envelope, dedupe: DedupeKey) -> NewRecord {
+    NewRecord {
+        dedupe: Some(dedupe),
+        key: Some(event.extension("partitionkey").unwrap_or(event.source()).to_owned()),
+        subject: event.ty().to_owned(),
+        headers: envelope::seal(event, envelope),
+        body: event.data().cloned().unwrap_or_default(),
+    }
+}
+
+/// What makes an event the same event: source and id together (CloudEvents 1.0, "id"). The length keeps `a`+`bc`
+/// apart from `ab`+`c`.
+fn dedupe_id(event: &Event) -> String {
+    format!("event/{}/{}{}", event.source().len(), event.source(), event.id())
+}
+
+/// An id we derive says by itself that the event is the same: a function that answers a redelivery with other bytes
+/// has not made another event.
+fn derived(id: String) -> DedupeKey {
+    DedupeKey { digest: Sha256::digest(id.as_bytes()).into(), id: id.into() }
+}
+
+/// What must be equal for a repeat to be a duplicate and not a conflict: every attribute, and the data.
+fn digest(event: &Event) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    for (name, value) in event.attributes() {
+        part(name.as_bytes());
+        part(value.as_bytes());
+    }
+    match event.data() {
+        Some(data) => part(data),
+        None => hash.update(u64::MAX.to_be_bytes()),
+    }
+    hash.finalize().into()
+}
+
+#[derive(serde::Serialize)]
+struct Receipt<'a> {
+    accepted: Vec<ReceiptLine<'a>>,
+}
+
+#[derive(serde::Serialize)]
+struct ReceiptLine<'a> {
+    id: &'a str,
+    source: &'a str,
+    sequence: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    duplicate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    durability: Option<&'static str>,
+}
+
+/// The 202. Each line is made from what the log gave back, so there is none without the log's word.
+fn accepted(events: &[Event], appended: &[Appended]) -> http::Response<Body> {
+    let lines = events.iter().zip(appended).map(|(event, appended)| ReceiptLine {
+        id: event.id(),
+        source: event.source(),
+        sequence: appended.accepted.sequence().to_string(),
+        duplicate: appended.duplicate,
+        durability: match &appended.accepted {
+            Accepted::Durable(_) => None,
+            Accepted::Relaxed(_) => Some("relaxed"),
+        },
+    });
+    let body = serde_json::to_vec(&Receipt { accepted: lines.collect() }).unwrap_or_default();
+    let mut response = http::Response::new(full(body));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(id: &str, source: &str, data: &'static str) -> Event {
+        Event::builder().id(id).source(source).ty("t").data(data).build().expect("an event")
+    }
+
+    #[test]
+    fn the_same_event_has_the_same_key_and_another_has_another() {
+        assert_eq!(dedupe_id(&event("1", "/a", "x")), dedupe_id(&event("1", "/a", "y")));
+        assert_ne!(dedupe_id(&event("c", "/ab", "x")), dedupe_id(&event("bc", "/a", "x")));
+        assert_eq!(digest(&event("1", "/a", "x")), digest(&event("1", "/a", "x")));
+        assert_ne!(digest(&event("1", "/a", "x")), digest(&event("1", "/a", "y")));
+        let more = event("1", "/a", "x").with_extension("a", "1").expect("an extension");
+        assert_ne!(digest(&event("1", "/a", "x")), digest(&more));
+    }
+
+    #[test]
+    fn attributes_of_ours_are_dropped_but_for_the_one_publishers_may_set() {
+        let named = |event: Event, name: &str| event.with_extension(name, "2030-01-01T00:00:00Z").expect("valid");
+        let stripped = strip(&named(named(named(event("1", "/a", ""), "weftorigin"), "weft"), CLIENT_ATTRIBUTE));
+        assert_eq!(stripped.extension("weftorigin"), None);
+        assert_eq!(stripped.extension("weft"), None);
+        assert!(stripped.extension(CLIENT_ATTRIBUTE).is_some());
+    }
+}
