@@ -1,0 +1,286 @@
+//! How far each event came for one consumer. Pure: no files, no waiting, time is a parameter. Separate from the engines
+//! because the states and their counting are the same wherever they are kept.
+//!
+//! ```text
+//! start        floor                    cursor            next
+//!   │ all passed │ passed, leased, returned │ never handed out │
+//! ```
+//! "Passed" means ended, or copied to the retry log. `accepted` is `next - start`, so the books balance by construction:
+//! what has not ended is pending.
+
+mod ranges;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub(crate) use ranges::Ranges;
+
+use crate::config::{MAX_OUTSTANDING, MAX_RETRY_DELAY};
+use crate::settlement::{Counters, EventState, Lease, Terminal};
+
+/// A failed event that waits for its next attempt, or is on lease for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Retry {
+    /// The attempt to come.
+    pub(crate) attempt: u32,
+    /// When it is due, Unix milliseconds: for display and for the disk.
+    pub(crate) due_ms: u64,
+    /// When it is due, in milliseconds of the monotonic clock: what counts.
+    pub(crate) ready_at: u64,
+    /// When the first attempt failed, Unix milliseconds.
+    pub(crate) first_failure_ms: u64,
+    /// Where the copy of the event is: a sequence of the engine's retry log.
+    pub(crate) location: u64,
+}
+
+impl Retry {
+    /// What follows a failed attempt. A due time too far away is brought nearer, see `MAX_RETRY_DELAY`.
+    pub(crate) fn after(lease: &Lease, due_ms: u64, now_ms: u64, now: u64, location: u64) -> Self {
+        let delay = delay(due_ms, now_ms);
+        Self {
+            attempt: lease.attempt.saturating_add(1),
+            due_ms: now_ms.saturating_add(delay),
+            ready_at: now.saturating_add(delay),
+            first_failure_ms: lease.first_failure_ms.unwrap_or(now_ms),
+            location,
+        }
+    }
+}
+
+/// How long to wait, in milliseconds, until a time of day.
+pub(crate) fn delay(due_ms: u64, now_ms: u64) -> u64 {
+    due_ms.saturating_sub(now_ms).min(u64::try_from(MAX_RETRY_DELAY.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The states of all events of one consumer.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    /// The first event that counts.
+    pub(crate) start: u64,
+    /// Everything below is passed.
+    pub(crate) floor: u64,
+    /// Passed at or above the floor.
+    pub(crate) passed: Ranges,
+    /// Ended, by state. `accepted` and `pending` are not kept but computed.
+    pub(crate) ended: Counters,
+    /// Failed events, by sequence; those on lease too.
+    pub(crate) retries: BTreeMap<u64, Retry>,
+    /// Retries that are not on lease, by when they are ready.
+    due: BTreeSet<(u64, u64)>,
+    /// On lease; true while a settlement is being written.
+    leased: HashMap<u64, bool>,
+    /// Given back before the first attempt ended.
+    returned: BTreeSet<u64>,
+    /// Nothing at or above was handed out.
+    cursor: u64,
+    /// Whose turn it is when only one event is asked for.
+    retries_first: bool,
+}
+
+impl Progress {
+    /// A consumer that has seen nothing.
+    pub(crate) fn new(start: u64) -> Self {
+        Self::restore(start, start, Ranges::default(), Counters::default(), BTreeMap::new())
+    }
+
+    /// A consumer as it was written down; no leases.
+    pub(crate) fn restore(
+        start: u64,
+        floor: u64,
+        passed: Ranges,
+        ended: Counters,
+        retries: BTreeMap<u64, Retry>,
+    ) -> Self {
+        let due = retries.iter().map(|(sequence, retry)| (retry.ready_at, *sequence)).collect();
+        let (leased, returned) = (HashMap::new(), BTreeSet::new());
+        let mut progress =
+            Self { start, floor, passed, ended, retries, due, leased, returned, cursor: floor, retries_first: false };
+        progress.rise();
+        progress
+    }
+
+    /// How many retries and new events to hand out, given how many there are: half each, the other's share when one has
+    /// fewer, in turns when only one is asked for.
+    pub(crate) fn share(&mut self, max: usize, due: usize, fresh: usize) -> (usize, usize) {
+        self.retries_first = !self.retries_first;
+        let half = if self.retries_first { max.div_ceil(2) } else { max / 2 };
+        let fresh = fresh.min(max - due.min(half));
+        (due.min(max - fresh), fresh)
+    }
+
+    /// Retries that are ready, the longest waiting first.
+    pub(crate) fn due(&self, now: u64, max: usize) -> Vec<u64> {
+        self.due.iter().take_while(|(ready_at, _)| *ready_at <= now).take(max).map(|(_, sequence)| *sequence).collect()
+    }
+
+    /// When the next retry is ready, on the monotonic clock.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.due.first().map(|(ready_at, _)| *ready_at)
+    }
+
+    /// New events that may be handed out, oldest first: what was given back, then what follows the cursor below `next`.
+    pub(crate) fn fresh(&self, next: u64, max: usize) -> Vec<u64> {
+        let mut fresh: Vec<u64> = self.returned.iter().copied().take(max).collect();
+        let room = [self.leased.len(), self.retries.len() + self.leased.len(), self.passed.len() + self.leased.len()]
+            .into_iter()
+            .map(|held| MAX_OUTSTANDING.saturating_sub(held))
+            .fold(max.saturating_sub(fresh.len()), usize::min);
+        let mut sequence = self.passed.skip(self.cursor);
+        for _ in 0..room {
+            if sequence >= next {
+                break;
+            }
+            fresh.push(sequence);
+            sequence = self.passed.skip(sequence + 1);
+        }
+        fresh
+    }
+
+    /// Hands the event out; the number of the attempt and what is known of earlier ones.
+    pub(crate) fn take(&mut self, sequence: u64) -> (u32, Option<Retry>) {
+        self.returned.remove(&sequence);
+        self.cursor = self.cursor.max(sequence + 1);
+        self.leased.insert(sequence, false);
+        let retry = self.retries.get(&sequence).copied();
+        if let Some(retry) = retry {
+            self.due.remove(&(retry.ready_at, sequence));
+        }
+        (retry.map_or(1, |retry| retry.attempt), retry)
+    }
+
+    /// Takes the event back, unless its settlement is being written. False when it was not on lease.
+    pub(crate) fn give_back(&mut self, sequence: u64) -> bool {
+        if self.leased.get(&sequence) != Some(&false) {
+            return false;
+        }
+        self.leased.remove(&sequence);
+        match self.retries.get(&sequence) {
+            Some(retry) => self.due.insert((retry.ready_at, sequence)),
+            None => self.returned.insert(sequence),
+        };
+        true
+    }
+
+    /// Takes back everything that is on lease.
+    pub(crate) fn give_back_all(&mut self) {
+        let leased: Vec<u64> = self.leased.keys().copied().collect();
+        for sequence in leased {
+            self.give_back(sequence);
+        }
+    }
+
+    /// Begins a settlement: only the holder of a lease may, and only once.
+    pub(crate) fn claim(&mut self, sequence: u64) -> bool {
+        match self.leased.get_mut(&sequence) {
+            Some(settling) if !*settling => {
+                *settling = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The settlement could not be written; the lease goes on.
+    pub(crate) fn unclaim(&mut self, sequence: u64) {
+        if let Some(settling) = self.leased.get_mut(&sequence) {
+            *settling = false;
+        }
+    }
+
+    /// What is known of a failed event.
+    pub(crate) fn retry_of(&self, sequence: u64) -> Option<Retry> {
+        self.retries.get(&sequence).copied()
+    }
+
+    /// Ends the event. Does nothing, and says so, when it had ended: reading a log again changes nothing.
+    pub(crate) fn end(&mut self, sequence: u64, state: Terminal) -> bool {
+        if sequence < self.start || self.has_ended(sequence) {
+            return false;
+        }
+        if let Some(retry) = self.retries.remove(&sequence) {
+            self.due.remove(&(retry.ready_at, sequence));
+        }
+        self.leased.remove(&sequence);
+        self.pass(sequence, sequence + 1);
+        self.ended.add(state, 1);
+        true
+    }
+
+    /// Ends the events `first..until` that wait to be handed out: they are gone. How many those were.
+    pub(crate) fn end_waiting(&mut self, first: u64, until: u64, state: Terminal) -> u64 {
+        let first = first.max(self.floor).max(self.start);
+        let mut held: Vec<u64> =
+            self.leased.keys().copied().filter(|sequence| (first..until).contains(sequence)).collect();
+        held.sort_unstable();
+        let mut lost = 0;
+        let mut from = first;
+        for stop in held.into_iter().chain([until]) {
+            if from < stop {
+                lost += (stop - from) - self.passed.count(from, stop);
+                self.pass(from, stop);
+            }
+            from = stop + 1;
+        }
+        self.cursor = self.cursor.max(until);
+        self.ended.add(state, lost);
+        lost
+    }
+
+    /// Puts a failed event aside until it is ready. Later attempts replace earlier ones; an ended event stays ended.
+    pub(crate) fn put_aside(&mut self, sequence: u64, retry: Retry) {
+        if sequence < self.start || self.has_ended(sequence) {
+            return;
+        }
+        if let Some(earlier) = self.retries.insert(sequence, retry) {
+            self.due.remove(&(earlier.ready_at, sequence));
+        }
+        self.due.insert((retry.ready_at, sequence));
+        self.leased.remove(&sequence);
+        self.pass(sequence, sequence + 1);
+    }
+
+    /// The whole account, when the topic goes up to `next`.
+    pub(crate) fn counters(&self, next: u64) -> Counters {
+        // Never below what has ended, even if a topic came back shorter than it was.
+        let accepted = next.max(self.cursor).saturating_sub(self.start).max(self.ended.ended());
+        Counters { accepted, pending: accepted - self.ended.ended(), ..self.ended }
+    }
+
+    /// Where one event stands.
+    pub(crate) fn state_of(&self, sequence: u64, next: u64) -> Option<EventState> {
+        if sequence < self.start || sequence >= next {
+            None
+        } else if self.leased.contains_key(&sequence) {
+            Some(EventState::Leased)
+        } else if let Some(retry) = self.retries.get(&sequence) {
+            Some(EventState::Retrying { attempt: retry.attempt, due_ms: retry.due_ms })
+        } else if self.has_passed(sequence) {
+            Some(EventState::Ended)
+        } else {
+            Some(EventState::Waiting)
+        }
+    }
+
+    fn has_passed(&self, sequence: u64) -> bool {
+        sequence < self.floor || self.passed.contains(sequence)
+    }
+
+    fn has_ended(&self, sequence: u64) -> bool {
+        self.has_passed(sequence) && !self.retries.contains_key(&sequence)
+    }
+
+    fn pass(&mut self, first: u64, until: u64) {
+        if until > self.floor {
+            self.passed.insert(first.max(self.floor), until);
+        }
+        self.returned.retain(|sequence| !(first..until).contains(sequence));
+        self.rise();
+    }
+
+    /// Lifts the floor over what is passed.
+    fn rise(&mut self) {
+        self.floor = self.passed.take_from(self.floor);
+        self.cursor = self.cursor.max(self.floor);
+    }
+}

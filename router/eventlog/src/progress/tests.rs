@@ -1,0 +1,90 @@
+//! Tables for the states of a consumer.
+
+use super::*;
+
+fn retry(attempt: u32, ready_at: u64) -> Retry {
+    Retry { attempt, due_ms: ready_at, ready_at, first_failure_ms: 0, location: 1 }
+}
+
+#[test]
+fn shares_are_fair() {
+    let check = |max, due, fresh, expect: [(usize, usize); 2]| {
+        let mut progress = Progress::new(1);
+        let got = [progress.share(max, due, fresh), progress.share(max, due, fresh)];
+        assert_eq!(got, expect, "max {max}, {due} due, {fresh} fresh");
+    };
+    check(1, 9, 9, [(1, 0), (0, 1)]);
+    check(1, 0, 9, [(0, 1), (0, 1)]);
+    check(1, 9, 0, [(1, 0), (1, 0)]);
+    check(5, 9, 9, [(3, 2), (2, 3)]);
+    check(4, 1, 9, [(1, 3), (1, 3)]);
+    check(4, 9, 1, [(3, 1), (3, 1)]);
+    check(4, 0, 0, [(0, 0), (0, 0)]);
+}
+
+#[test]
+fn an_event_ends_once() {
+    let mut progress = Progress::new(1);
+    for sequence in progress.fresh(4, 10) {
+        progress.take(sequence);
+    }
+    assert!(progress.claim(2));
+    assert!(!progress.claim(2), "a settlement is being written");
+    assert!(!progress.give_back(2), "a settlement is being written");
+    progress.unclaim(2);
+    assert!(progress.claim(2));
+    assert!(progress.end(2, Terminal::Delivered));
+    assert!(!progress.end(2, Terminal::Dead));
+    assert_eq!(progress.floor, 1);
+    assert!(progress.end(1, Terminal::Filtered));
+    assert_eq!(progress.floor, 3);
+    progress.put_aside(3, retry(2, 50));
+    assert_eq!((progress.floor, progress.passed.len()), (4, 0), "a retry does not hold the floor");
+    assert_eq!(
+        progress.counters(4),
+        Counters { accepted: 3, delivered: 1, filtered: 1, pending: 1, ..Counters::default() }
+    );
+    assert_eq!((progress.due(49, 9), progress.due(50, 9)), (vec![], vec![3]));
+    assert_eq!(progress.take(3).0, 2);
+    assert!(progress.give_back(3));
+    assert_eq!(progress.due(50, 9), [3]);
+    assert!(progress.end(3, Terminal::Dead));
+    progress.put_aside(3, retry(3, 60));
+    assert_eq!(progress.next_due(), None, "an ended event stays ended");
+}
+
+#[test]
+fn what_is_gone_expires_unless_it_is_on_lease_or_aside() {
+    let mut progress = Progress::new(1);
+    for sequence in [1, 2, 3, 4] {
+        progress.take(sequence);
+    }
+    progress.end(1, Terminal::Delivered);
+    progress.put_aside(2, retry(2, 0));
+    progress.give_back(4);
+    assert_eq!(progress.fresh(9, 2), [4, 5]);
+    assert_eq!(progress.end_waiting(1, 8, Terminal::Expired), 4, "4, 5, 6, 7; 3 is on lease");
+    assert_eq!(progress.fresh(9, 9), [8]);
+    assert_eq!(progress.state_of(3, 9), Some(EventState::Leased));
+    assert!(progress.end(3, Terminal::Delivered));
+    assert_eq!(progress.floor, 8);
+    assert_eq!(
+        progress.counters(9),
+        Counters { accepted: 8, delivered: 2, expired: 4, pending: 2, ..Counters::default() }
+    );
+}
+
+#[test]
+fn outstanding_events_are_bounded() {
+    let mut progress = Progress::new(1);
+    let all = progress.fresh(u64::MAX, MAX_OUTSTANDING + 10);
+    assert_eq!(all.len(), MAX_OUTSTANDING);
+    for sequence in all {
+        progress.take(sequence);
+    }
+    assert_eq!(progress.fresh(u64::MAX, 1), [0_u64; 0]);
+    progress.end(2, Terminal::Delivered);
+    assert_eq!(progress.fresh(u64::MAX, 9), [0_u64; 0], "the range above the floor takes the place of the lease");
+    progress.end(1, Terminal::Delivered);
+    assert_eq!(progress.fresh(u64::MAX, 9).len(), 2);
+}
