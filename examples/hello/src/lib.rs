@@ -15,7 +15,8 @@ mod tests {
 
     #[test]
     fn it_names_its_caller() {
-        let response = hello(Request::get("/").with_header("x-weft-principal", "spiffe://weft.local/ns/default/sa/dev"));
+        let response =
+            hello(Request::get("/").with_header("x-weft-principal", "spiffe://weft.local/ns/default/sa/dev"));
         assert!(response.unwrap().text().unwrap().ends_with("/sa/dev\n"));
     }
 }

@@ -114,12 +114,13 @@ fn structured(body: &[u8]) -> Result<Event, String> {
     Ok(event)
 }
 
-/// JSON strings, booleans and integers, in the text form that headers have.
+/// JSON strings, booleans and numbers, in the text form that headers have.
 fn attribute_text(name: &str, value: &RawValue) -> Result<String, String> {
-    match serde_json::from_str(value.get()) {
-        Ok(serde_json::Value::String(text)) => Ok(text),
-        Ok(value @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_))) => Ok(value.to_string()),
-        _ => Err(format!("the attribute `{name}` is not a string, a boolean or a number")),
+    let text = value.get();
+    match text.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(text).map_err(|error| format!("the attribute `{name}`: {error}")),
+        Some(b'{' | b'[') | None => Err(format!("the attribute `{name}` is not a string, a boolean or a number")),
+        Some(_) => Ok(text.to_owned()),
     }
 }
 
