@@ -1,0 +1,234 @@
+//! Manifests: YAML or JSON text in, checked resources or every mistake out.
+//!
+//! `serde`'s derive stops at the first mistake, so reading goes in two steps: [`tree`] turns text into values that know
+//! their place, and the readers of each kind (`read.rs` beside its spec) walk that tree and collect problems instead of stopping.
+
+mod document;
+mod findings;
+mod problem;
+mod reader;
+mod references;
+mod source;
+mod suggest;
+mod tree;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+pub use document::parse;
+pub(crate) use findings::Findings;
+pub use problem::{Code, Problem};
+pub(crate) use reader::{Field, Section};
+pub use references::check_references;
+pub(crate) use references::{Reference, Role};
+pub use source::{Location, SourceFile};
+
+use crate::function::Function;
+use crate::policy::Policy;
+use crate::topic::Topic;
+use crate::trigger::Trigger;
+use crate::value::{Name, Namespaced, ValueError};
+
+/// The one version of the manifests' language.
+pub const API_VERSION: &str = "weft.dev/v1alpha1";
+
+/// The namespace whose policies bind the whole mesh.
+pub const SYSTEM_NAMESPACE: &str = "weft-system";
+
+/// Name and namespace of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Metadata {
+    /// The name, unique among resources of its kind and namespace.
+    pub name: Name,
+    /// The namespace; `default` when the manifest names none.
+    pub namespace: Name,
+}
+
+/// A checked resource of any kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resource {
+    /// A WebAssembly function.
+    Function(Function),
+    /// A durable log of events.
+    Topic(Topic),
+    /// A join of topic, filters and destination.
+    Trigger(Trigger),
+    /// Who may do what.
+    Policy(Policy),
+}
+
+/// The kinds of resources of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `Function`
+    Function,
+    /// `Topic`
+    Topic,
+    /// `Trigger`
+    Trigger,
+    /// `Policy`
+    Policy,
+}
+
+/// What identifies a resource. Ordered by kind, namespace, name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResourceId {
+    /// The kind.
+    pub kind: Kind,
+    /// The namespace.
+    pub namespace: Name,
+    /// The name.
+    pub name: Name,
+}
+
+impl Resource {
+    /// Kind, namespace and name.
+    pub fn id(&self) -> ResourceId {
+        let Metadata { name, namespace } = self.metadata();
+        ResourceId { kind: self.kind(), namespace: namespace.clone(), name: name.clone() }
+    }
+
+    /// The kind.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Function(_) => Kind::Function,
+            Self::Topic(_) => Kind::Topic,
+            Self::Trigger(_) => Kind::Trigger,
+            Self::Policy(_) => Kind::Policy,
+        }
+    }
+
+    /// Name and namespace.
+    pub const fn metadata(&self) -> &Metadata {
+        match self {
+            Self::Function(function) => &function.metadata,
+            Self::Topic(topic) => &topic.metadata,
+            Self::Trigger(trigger) => &trigger.metadata,
+            Self::Policy(policy) => &policy.metadata,
+        }
+    }
+
+    /// Where its document begins.
+    pub const fn location(&self) -> &Location {
+        match self {
+            Self::Function(function) => &function.location,
+            Self::Topic(topic) => &topic.location,
+            Self::Trigger(trigger) => &trigger.location,
+            Self::Policy(policy) => &policy.location,
+        }
+    }
+
+    /// The resource as a manifest in JSON, with every default filled in. Its text reads back as the same resource.
+    pub fn to_json(&self) -> Value {
+        let Metadata { name, namespace } = self.metadata();
+        let spec = match self {
+            Self::Function(function) => function.spec.to_json(),
+            Self::Topic(topic) => topic.spec.to_json(),
+            Self::Trigger(trigger) => trigger.spec.to_json(namespace),
+            Self::Policy(policy) => policy.spec.to_json(),
+        };
+        json!({
+            "apiVersion": API_VERSION,
+            "kind": self.kind().as_str(),
+            "metadata": { "name": name, "namespace": namespace },
+            "spec": spec,
+        })
+    }
+
+    /// The resources that this one names.
+    pub(crate) fn references(&self) -> &[Reference] {
+        match self {
+            Self::Function(_) | Self::Topic(_) => &[],
+            Self::Trigger(trigger) => &trigger.references,
+            Self::Policy(policy) => &policy.references,
+        }
+    }
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Function, Self::Topic, Self::Trigger, Self::Policy];
+
+    /// The word in a manifest: `Function`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Function => "Function",
+            Self::Topic => "Topic",
+            Self::Trigger => "Trigger",
+            Self::Policy => "Policy",
+        }
+    }
+
+    /// The word in running text and as a key: `function`.
+    pub const fn singular(self) -> &'static str {
+        match self {
+            Self::Function => "function",
+            Self::Topic => "topic",
+            Self::Trigger => "trigger",
+            Self::Policy => "policy",
+        }
+    }
+
+    /// The word for several, as in paths of the admin API: `functions`.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Function => "functions",
+            Self::Topic => "topics",
+            Self::Trigger => "triggers",
+            Self::Policy => "policies",
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = ValueError;
+
+    /// Reads singular or plural in any case, as command lines give it.
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let named =
+            |kind: &Self| kind.singular().eq_ignore_ascii_case(text) || kind.plural().eq_ignore_ascii_case(text);
+        Self::ALL.into_iter().find(named).ok_or_else(|| {
+            let kinds = Self::ALL.map(Self::singular).join(", ");
+            ValueError::new(format!("`{}` is not a kind: expected {kinds}", text.escape_debug()))
+        })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl ResourceId {
+    /// Namespace and name without the kind.
+    pub fn namespaced(&self) -> Namespaced {
+        Namespaced::new(self.namespace.clone(), self.name.clone())
+    }
+}
+
+/// `Function default/hello`
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+impl Metadata {
+    /// Name and namespace as one value.
+    pub fn namespaced(&self) -> Namespaced {
+        Namespaced::new(self.namespace.clone(), self.name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! How a policy names many things with one string: exact, `abc*`, `*abc`, `*`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::value::ValueError;
+
+/// Istio's string match: `abc` exactly, `abc*` a prefix, `*abc` a suffix, `*` anything not empty. Case-sensitive.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum StringMatch {
+    /// The whole text.
+    Exact(String),
+    /// The text begins so.
+    Prefix(String),
+    /// The text ends so.
+    Suffix(String),
+    /// Any text but the empty one.
+    Present,
+}
+
+impl StringMatch {
+    /// Whether `text` is meant.
+    pub fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(whole) => text == whole,
+            Self::Prefix(prefix) => text.starts_with(prefix),
+            Self::Suffix(suffix) => text.ends_with(suffix),
+            Self::Present => !text.is_empty(),
+        }
+    }
+}
+
+impl FromStr for StringMatch {
+    type Err = ValueError;
+
+    /// A star elsewhere than at one end is refused: Istio would take it literally, which nobody means.
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let pattern = match (text.strip_prefix('*'), text.strip_suffix('*')) {
+            (Some(""), _) => Self::Present,
+            (Some(suffix), None) => Self::Suffix(suffix.to_owned()),
+            (None, Some(prefix)) => Self::Prefix(prefix.to_owned()),
+            _ => Self::Exact(text.to_owned()),
+        };
+        let literal = match &pattern {
+            Self::Exact(text) | Self::Prefix(text) | Self::Suffix(text) => text,
+            Self::Present => return Ok(pattern),
+        };
+        if literal.is_empty() || literal.contains('*') {
+            return Err(ValueError::new(format!(
+                "`{}` is not a match: expected text, abc*, *abc or *",
+                text.escape_debug()
+            )));
+        }
+        Ok(pattern)
+    }
+}
+
+impl fmt::Display for StringMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(text) => f.write_str(text),
+            Self::Prefix(text) => write!(f, "{text}*"),
+            Self::Suffix(text) => write!(f, "*{text}"),
+            Self::Present => f.write_str("*"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        fn check(pattern: &str, text: &str, expect: bool) {
+            let parsed: StringMatch = pattern.parse().unwrap();
+            assert_eq!(parsed.matches(text), expect, "{pattern} {text}");
+            assert_eq!(parsed.to_string(), pattern);
+        }
+        check("abc", "abc", true);
+        check("abc", "abcd", false);
+        check("abc", "ABC", false);
+        check("abc*", "abcd", true);
+        check("abc*", "abc", true);
+        check("abc*", "xabc", false);
+        check("*abc", "xabc", true);
+        check("*abc", "abcx", false);
+        check("*", "x", true);
+        check("*", "", false);
+        for bad in ["", "**", "a*b", "*a*"] {
+            assert!(bad.parse::<StringMatch>().is_err(), "{bad}");
+        }
+    }
+}
