@@ -7,8 +7,8 @@ use std::io::{self, Read, Write};
 
 use crate::Error;
 
-/// How many bytes `body()`, `text()` and `json()` read: 8 MiB, an eighth of a function's default memory of 64 MiB, which
-/// leaves room for the parsed copy. Read a bigger body with `into_reader()`.
+/// How many bytes `body()`, `text()` and `json()` read: 8 MiB, an eighth of a function's default memory of 64 MiB,
+/// which leaves room for the parsed copy. Read a bigger body with `into_reader()`.
 pub const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 type Writer = Box<dyn FnOnce(&mut dyn Write) -> Result<(), Error>>;

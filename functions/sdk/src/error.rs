@@ -4,10 +4,11 @@ use std::fmt;
 
 /// Why a handler could not answer.
 ///
-/// Any [`std::error::Error`] turns into one with `?` and answers `500`; its message goes to the function's log, never to
-/// the caller. [`Error::status`] chooses the status; a message beside a `4xx` is meant for the caller and is sent.
+/// Any [`std::error::Error`] turns into one with `?` and answers `500`; its message goes to the function's log, never
+/// to the caller. [`Error::status`] chooses the status; a message beside a `4xx` is meant for the caller and is sent.
 ///
-/// For events the status decides what the trigger does next: `5xx`, `404`, `408`, `409` and `429` are retried, any other
+/// For events the status decides what the trigger does next: `5xx`, `404`, `408`, `409` and `429` are retried, any
+/// other
 /// `4xx` goes to the dead log at once (the response table of Knative's data plane specification).
 pub struct Error {
     status: u16,

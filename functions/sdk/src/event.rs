@@ -22,8 +22,8 @@ use crate::{Error, host};
 /// # Ok::<(), weft_sdk::Error>(())
 /// ```
 ///
-/// A source and an id together name an event: publishing the same one twice within a topic's `dedupe` time is one event.
-/// Say the id yourself ([`with_id`](Event::with_id)) when a retried handler must not publish its event twice.
+/// A source and an id together name an event: publishing the same one twice within a topic's `dedupe` time is one
+/// event. Say the id yourself ([`with_id`](Event::with_id)) when a retried handler must not publish its event twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     id: String,

@@ -18,8 +18,9 @@
 /// weft_sdk::function!(page, events: on_event); // or only: function!(page)
 /// ```
 ///
-/// The request handler is a `fn(Request) -> Result<Response, Error>`; without `events:` it gets events too, as the requests
-/// they are ([`Request::event`](crate::Request::event)). What an event handler is: see [`events!`](crate::events).
+/// The request handler is a `fn(Request) -> Result<Response, Error>`; without `events:` it gets events too, as the
+/// requests they are ([`Request::event`](crate::Request::event)). What an event handler is: see
+/// [`events!`](crate::events).
 #[macro_export]
 macro_rules! function {
     ($on_request:path $(,)?) => {

@@ -1,5 +1,5 @@
-//! The only door to what is outside of the function. In a module it is the mesh (`host/wasi.rs`, WASI 0.2); elsewhere, in
-//! a function's own unit tests, a stand-in that has a clock and no network (`host/local.rs`).
+//! The only door to what is outside of the function. In a module it is the mesh (`host/wasi.rs`, WASI 0.2);
+//! elsewhere, in a function's own unit tests, a stand-in that has a clock and no network (`host/local.rs`).
 
 #[cfg(not(target_arch = "wasm32"))]
 mod local;

@@ -27,8 +27,8 @@ struct Problem {
     code: String,
 }
 
-/// Publishes an event to a topic: `"orders"` of this function's namespace, or `"shop/orders"`. Returns when the event is
-/// durable.
+/// Publishes an event to a topic: `"orders"` of this function's namespace, or `"shop/orders"`. Returns when the event
+/// is durable.
 ///
 /// ```no_run
 /// # use weft_sdk::{Error, Event, publish};
@@ -39,8 +39,8 @@ struct Problem {
 /// # }
 /// ```
 ///
-/// Fails when policy denies it, the topic does not exist or is full; the message names the status, the mesh's reason code
-/// and the decision that `weft explain` resolves.
+/// Fails when policy denies it, the topic does not exist or is full; the message names the status, the mesh's reason
+/// code and the decision that `weft explain` resolves.
 pub fn publish(topic: &str, event: &Event) -> Result<Receipt, Error> {
     let place = Place::parse(topic)?;
     let attempted = || format!("publishing event {} to topic {}/{}", event.id(), place.namespace, place.name);
@@ -54,8 +54,8 @@ pub fn publish(topic: &str, event: &Event) -> Result<Receipt, Error> {
     accepted.accepted.into_iter().next().ok_or_else(|| Error::new("the topic accepted nothing").context(attempted()))
 }
 
-/// Calls another function: `"billing"` of this function's namespace, or `"shop/billing"`. The request's target is a path.
-/// Any status is `Ok`; an error means there was no answer.
+/// Calls another function: `"billing"` of this function's namespace, or `"shop/billing"`. The request's target is a
+/// path. Any status is `Ok`; an error means there was no answer.
 ///
 /// ```no_run
 /// # use weft_sdk::{Error, Request, call};

@@ -113,7 +113,8 @@ impl Request {
         self.target.split_once('?').map(|(_, query)| query)
     }
 
-    /// The first query parameter of this name, decoded (`+` and `%20` are spaces); `Some("")` if it stands without a value.
+    /// The first query parameter of this name, decoded (`+` and `%20` are spaces); `Some("")` if it stands without a
+    /// value.
     pub fn query_value(&self, name: &str) -> Option<String> {
         self.query()?
             .split('&')
@@ -142,8 +143,8 @@ impl Request {
         &self.headers
     }
 
-    /// Who emitted this message, as the mesh proved it: a SPIFFE id (`spiffe://weft.local/ns/default/sa/dev`) or a JWT's
-    /// issuer and subject. On a delivery that is the publisher of the event.
+    /// Who emitted this message, as the mesh proved it: a SPIFFE id (`spiffe://weft.local/ns/default/sa/dev`) or a
+    /// JWT's issuer and subject. On a delivery that is the publisher of the event.
     pub fn principal(&self) -> Option<&str> {
         self.header("x-weft-principal")
     }

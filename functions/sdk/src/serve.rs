@@ -1,5 +1,5 @@
-//! From a request to a response: what the exporting macros wrap around a handler. Public, so that a function's own tests
-//! can call its handlers the way the mesh does, on any machine.
+//! From a request to a response: what the exporting macros wrap around a handler. Public, so that a function's own
+//! tests can call its handlers the way the mesh does, on any machine.
 
 use crate::{Error, Event, Request, Response, log};
 

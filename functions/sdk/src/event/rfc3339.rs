@@ -1,4 +1,5 @@
-//! Writes a time as RFC 3339 text, the form of the attribute `time`. A guest has no need of a whole date library for it.
+//! Writes a time as RFC 3339 text, the form of the attribute `time`. A guest has no need of a whole date library for
+//! it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -104,8 +104,8 @@ pub(crate) fn send(scheme: &str, authority: &str, request: Request) -> Result<Re
     let length = body.len().filter(|length| *length > 0);
     let head = OutgoingRequest::new(fields(&headers, length)?);
     head.set_method(&method_value(&method)).map_err(|()| bad("method", &method))?;
-    let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
-    head.set_scheme(Some(&scheme)).map_err(|()| bad("scheme", "http or https"))?;
+    let scheme_value = if scheme == "https" { Scheme::Https } else { Scheme::Http };
+    head.set_scheme(Some(&scheme_value)).map_err(|()| bad("scheme", scheme))?;
     head.set_authority(Some(authority)).map_err(|()| bad("authority", authority))?;
     head.set_path_with_query(Some(&target)).map_err(|()| bad("path", &target))?;
     let outgoing = head.body().map_err(|()| Error::new("the host has no body for it"))?;

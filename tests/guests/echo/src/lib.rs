@@ -1,9 +1,10 @@
 //! Answers with what it got, so that a test can see what reaches a function.
 //!
-//! The answer is 200 and JSON: `{method, path, query, authority, principal, origin, headers: [[name, value]], body}`, where
+//! The answer is 200 and JSON: `{method, path, query, authority, principal, origin, headers: [[name, value]], body}`,
+//! where
 //! `body` is text or, if it is not UTF-8, `bodyBase64`. The query changes it:
-//! `status=503` the status; `sleep=250` waits that many milliseconds first; `raw` streams the body back as it came, with its
-//! content type; `env=NAME` adds `env`, the value of that variable; `log=TEXT` writes a line to the log.
+//! `status=503` the status; `sleep=250` waits that many milliseconds first; `raw` streams the body back as it came,
+//! with its content type; `env=NAME` adds `env`, the value of that variable; `log=TEXT` writes a line to the log.
 //! A request header `x-echo-NAME` comes back as the response header `NAME`.
 #![cfg(target_arch = "wasm32")]
 

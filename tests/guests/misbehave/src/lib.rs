@@ -1,13 +1,13 @@
-//! Does, on request, what a function must not do, so that tests can see that the host survives it. It stands on the bare
-//! bindings, because the SDK would not let it. The path selects:
+//! Does, on request, what a function must not do, so that tests can see that the host survives it. It stands on the
+//! bare bindings, because the SDK would not let it. The path selects:
 //!
-//! `/trap` ends in a trap; `/panic` in a panic with a message; `/exit` calls exit; `/loop` never ends and never calls the
-//! host; `/deep` overflows the stack; `/grow?mb=N` allocates N MiB and touches them (without N: until it fails);
+//! `/trap` ends in a trap; `/panic` in a panic with a message; `/exit` calls exit; `/loop` never ends and never calls
+//! the host; `/deep` overflows the stack; `/grow?mb=N` allocates N MiB and touches them (without N: until it fails);
 //! `/resources` opens handles until the host stops it; `/never-respond` returns without an answer; `/sleep?ms=N` waits
 //! before it answers (without N: an hour); `/stall` sends half a body and waits an hour; `/half-body-then-trap` and
 //! `/half-body-then-return` send half a body and end so; `/wrong-length` promises 100 bytes and sends 5;
-//! `/big-headers?count=N&bytes=M` answers with N headers of M bytes (10000 and 100); `/log-flood?lines=N` writes N lines
-//! (100000); `/endless` sends a body that never ends. Everything else is a good answer: 200 `ok`.
+//! `/big-headers?count=N&bytes=M` answers with N headers of M bytes (10000 and 100); `/log-flood?lines=N` writes N
+//! lines (100000); `/endless` sends a body that never ends. Everything else is a good answer: 200 `ok`.
 #![cfg(target_arch = "wasm32")]
 
 use std::hint::black_box;

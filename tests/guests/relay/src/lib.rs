@@ -1,12 +1,12 @@
-//! Makes an outgoing call for each request or event it gets, so that tests can see what a function's own calls look like
-//! from the other side. The path says which:
+//! Makes an outgoing call for each request or event it gets, so that tests can see what a function's own calls look
+//! like from the other side. The path says which:
 //!
 //! `/publish/TOPIC` or `/publish/NS/TOPIC` publishes an event: what it got with the type `relayed` and the id
 //! `relayed-ID`, or for a plain request a new event with the request's body; `/call/NS/NAME/PATH…` calls a function
 //! with the same method, query and body; `/fetch?url=URL` fetches a URL.
 //!
-//! A request is answered with the receipt as JSON, or with the status, headers and body of what was called. An event is answered 204 if
-//! the call went well and with a retryable error if not.
+//! A request is answered with the receipt as JSON, or with the status, headers and body of what was called. An event
+//! is answered 204 if the call went well and with a retryable error if not.
 #![cfg(target_arch = "wasm32")]
 
 use serde::Serialize;

@@ -2,8 +2,8 @@
 //! (`{"reply": "event"}`) if there is a `reply` in it:
 //!
 //! `event` replies with an event in binary mode, `structured` in structured mode (type `replied`, id `reply-ID`);
-//! `none` is 204, `accept` 202, `text` 200 with text; `invalid` claims to be an event and has no id; `error` is a handler's error
-//! (500); `status` answers with `status` of the data or the query, and `retryAfter` as its Retry-After.
+//! `none` is 204, `accept` 202, `text` 200 with text; `invalid` claims to be an event and has no id; `error` is a
+//! handler's error (500); `status` answers with `status` of the data or the query, and `retryAfter` as its Retry-After.
 #![cfg(target_arch = "wasm32")]
 
 use serde::Deserialize;
