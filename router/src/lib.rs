@@ -1,1 +1,6 @@
-//! Placeholder.
+//! How traffic reaches a function: now (HTTP) or later (events), by one path.
+
+pub mod delivery;
+pub mod path;
+pub mod targets;
+pub mod telemetry;
