@@ -1,1 +1,3 @@
-//! Placeholder.
+//! How traffic reaches a function: now (HTTP) or later (events), by one path.
+
+pub mod edge;
