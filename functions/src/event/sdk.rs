@@ -109,8 +109,9 @@ mod tests {
 
     #[test]
     fn losses_are_the_documented_ones() {
-        let leap = Event::builder().id("1").source("/s").ty("t").time("2018-04-05T17:31:00.10-02:00").build().unwrap();
-        let back = Event::try_from(cloudevents::Event::from(leap)).unwrap();
+        let precise =
+            Event::builder().id("1").source("/s").ty("t").time("2018-04-05T17:31:00.10-02:00").build().unwrap();
+        let back = Event::try_from(cloudevents::Event::from(precise)).unwrap();
         assert_eq!(back.time(), Some("2018-04-05T19:31:00.100+00:00"));
         let sdk = EventBuilderV10::new().id("1").source("/s").ty("t").extension("n", 7).extension("b", true);
         let event = Event::try_from(sdk.data("application/json", json!({"a": 1})).build().unwrap()).unwrap();

@@ -221,3 +221,12 @@ fn references() {
         ],
     );
 }
+
+/// The tables of the README name every code and kind.
+#[test]
+fn readme_is_complete() {
+    let readme = include_str!("../../README.md");
+    for word in Code::ALL.map(Code::as_str).into_iter().chain(Kind::ALL.map(Kind::as_str)) {
+        assert!(readme.contains(&format!("\n| `{word}` |")), "{word} is missing in the README");
+    }
+}
