@@ -132,8 +132,8 @@ impl LocalConsumer {
         lock(&self.state).progress.counters(self.topic.log.next())
     }
 
-    /// Puts a lease together; empty when there is nothing now.
-    async fn try_lease(self: &Arc<Self>, max: usize) -> Result<Vec<Lease>, LogError> {
+    /// Puts a lease together; `None` when there is nothing now. Empty when what there was is gone.
+    async fn try_lease(self: &Arc<Self>, max: usize) -> Result<Option<Vec<Lease>>, LogError> {
         let _one = self.fetching.lock().await;
         let (due, fresh) = {
             let mut state = lock(&self.state);
@@ -149,7 +149,7 @@ impl LocalConsumer {
             (due.into_iter().filter_map(locate).collect::<Vec<_>>(), fresh)
         };
         if due.is_empty() && fresh.is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let consumer = self.clone();
         let fetched = blocking(&self.name, move || consumer.fetch(&due, &fresh)).await?;
@@ -165,7 +165,7 @@ impl LocalConsumer {
             let first_failure_ms = retry.map(|retry| retry.first_failure_ms);
             Lease { attempt, accepted_ms: record.admitted_ms, first_failure_ms, last_cause, record }
         });
-        Ok(leases.collect())
+        Ok(Some(leases.collect()))
     }
 
     /// Reads the events of a lease. Blocks.
@@ -185,15 +185,22 @@ impl LocalConsumer {
         }
         for run in fresh.chunk_by(|one, next| one + 1 == *next) {
             let [first, ..] = run else { continue };
+            // What is gone may reach over several runs.
+            let Some(until) = past(&fetched, *first, run.len()) else { continue };
             let (records, reached) = self.topic.read_on(*first, run.len(), MAX_LEASE_BYTES - bytes)?;
-            let (mut expected, until) = (*first, first + run.len() as u64);
-            for record in records.into_iter().filter(|record| record.sequence.get() < until) {
-                self.missing(expected, record.sequence.get(), &mut fetched);
-                expected = record.sequence.get() + 1;
+            let (mut expected, mut end) = (*first, reached);
+            for record in records {
+                let sequence = record.sequence.get();
+                self.missing(expected, sequence, &mut fetched);
+                expected = sequence + 1;
+                if sequence >= until {
+                    end = expected;
+                    break;
+                }
                 bytes += record.body.len();
                 fetched.events.push((record, Vec::new()));
             }
-            self.missing(expected, reached.min(until), &mut fetched);
+            self.missing(expected, end, &mut fetched);
             if bytes >= MAX_LEASE_BYTES {
                 break;
             }
@@ -209,7 +216,7 @@ impl LocalConsumer {
     }
 
     /// When to look again although nothing has happened.
-    fn wake(&self) -> Instant {
+    pub(super) fn wake(&self) -> Instant {
         match lock(&self.state).progress.next_due() {
             Some(ready_at) => self.epoch + Duration::from_millis(ready_at),
             None => Instant::now() + MAX_RETRY_DELAY,
@@ -219,6 +226,12 @@ impl LocalConsumer {
     fn next(&self) -> watch::Receiver<Sequence> {
         super::topic::TopicHandle(self.topic.clone()).watch()
     }
+}
+
+/// Where a run of new events ends, unless all of it is known to be gone.
+fn past(fetched: &Fetched, first: u64, length: usize) -> Option<u64> {
+    let gone = fetched.gone.last().map_or(0, |(_, until, _)| *until);
+    (first >= gone).then_some(first + length as u64)
 }
 
 /// The handle that callers get; when the last one goes, its leases are free.
@@ -245,13 +258,10 @@ impl Consumer for ConsumerHandle {
             tokio::pin!(changed);
             changed.as_mut().enable();
             next.borrow_and_update();
-            let visible = consumer.topic.log.next();
-            let leases = consumer.try_lease(max.max(1)).await?;
-            if !leases.is_empty() {
-                return Ok(leases);
-            }
-            if visible != consumer.topic.log.next() {
-                continue;
+            match consumer.try_lease(max.max(1)).await? {
+                Some(leases) if leases.is_empty() => continue,
+                Some(leases) => return Ok(leases),
+                None => {}
             }
             tokio::select! {
                 () = changed => {}

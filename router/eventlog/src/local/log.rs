@@ -18,6 +18,9 @@ use crate::lock::lock;
 /// Bytes read at once; the distance of two places of the index.
 const CHUNK: u64 = 16 << 10;
 
+/// A segment whose content has not been read yet.
+type Candidate = (PathBuf, Arc<dyn File>, Header);
+
 /// A log on disk.
 pub(super) struct SegmentLog {
     /// For messages, and mixed into each segment's header: the path below the data directory.
@@ -59,12 +62,12 @@ impl SegmentLog {
 
     /// The segments that are what their names say, in order. Others are put aside, never deleted; a segment that was
     /// being made when the power went is not one yet.
-    fn headers(&self) -> Result<Vec<(PathBuf, Arc<dyn File>, Header)>, LogError> {
+    fn headers(&self) -> Result<Vec<Candidate>, LogError> {
         let names = self.storage.list(&self.dir).map_err(LogError::io("list", &self.dir))?;
         let mut ordinals: Vec<u64> = names.iter().filter_map(|name| ordinal_of(name)).collect();
         ordinals.sort_unstable();
         let mut aside = Vec::new();
-        let mut found: Vec<(PathBuf, Arc<dyn File>, Header)> = Vec::new();
+        let mut found: Vec<Candidate> = Vec::new();
         for ordinal in ordinals {
             let path = self.dir.join(super::segment::file_name(ordinal));
             let file = self.storage.open(&path).map_err(LogError::io("open", &path))?;

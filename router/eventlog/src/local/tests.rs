@@ -1,5 +1,11 @@
 //! Tests of the engine on disk, by what they are about.
 
+mod faults;
+mod formats;
+mod kill;
+mod model;
+mod restart;
+mod retention;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -189,6 +189,14 @@ impl LocalConsumer {
         (flushed.and(saved).and(ended.await), self.counters())
     }
 
+    /// Whether everything settled is on disk.
+    #[cfg(test)]
+    pub(in crate::local) fn is_written(&self) -> bool {
+        let state = lock(&self.state);
+        // The floor is told to the topic at the end of a flush.
+        state.buffer.is_empty() && !state.flush_planned && self.floor.load(Ordering::Acquire) == state.progress.floor
+    }
+
     fn not_leased(&self, sequence: Sequence) -> LogError {
         LogError::NotLeased { sequence, consumer: self.name.clone() }
     }
