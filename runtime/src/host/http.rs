@@ -14,7 +14,9 @@ use http::{HeaderMap, HeaderName, Request, Response, header};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::{
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
+    task::{JoinError, JoinHandle},
     time::{Instant, Sleep, sleep, timeout},
 };
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
@@ -70,12 +72,32 @@ fn strip(headers: &mut HeaderMap, forbidden: impl Fn(&HeaderName) -> bool) {
 pub(crate) struct Hooks {
     outbound: Arc<dyn Outbound>,
     slots: Arc<Semaphore>,
+    /// Where outgoing calls run. A heavy guest goes on on threads without an I/O driver and of lower priority, and its
+    /// calls are I/O.
+    serving: Handle,
 }
 
 impl Hooks {
-    /// The outgoing calls of one invocation go here.
+    /// The outgoing calls of one invocation go here, on the tokio runtime that is current now.
     pub(crate) fn new(outbound: Arc<dyn Outbound>) -> Self {
-        Self { outbound, slots: Arc::new(Semaphore::new(limits::OUTBOUND_MAX)) }
+        Self { outbound, slots: Arc::new(Semaphore::new(limits::OUTBOUND_MAX)), serving: Handle::current() }
+    }
+}
+
+/// A task that ends when nobody waits for it.
+struct Awaited<T>(JoinHandle<T>);
+
+impl<T> Future for Awaited<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for Awaited<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -97,9 +119,11 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _sent: Worker,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Worker), Error>> + Send> {
-        let (outbound, slots) = (self.outbound.clone(), self.slots.clone());
+        let call = send(self.outbound.clone(), self.slots.clone(), request, options.unwrap_or_default());
+        let call = Awaited(self.serving.spawn(call));
         Box::new(async move {
-            let response = send(outbound, slots, request, options.unwrap_or_default()).await?;
+            let failed = |_| Error::InternalError(Some("the outgoing call failed inside the host".to_owned()));
+            let response = call.await.map_err(failed)??;
             let nothing_left: Worker = Box::new(async { Ok(()) });
             Ok((response, nothing_left))
         })

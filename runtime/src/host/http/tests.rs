@@ -94,3 +94,55 @@ async fn the_guests_first_byte_timeout_is_enforced() {
     let result = send(Arc::new(Silence), slots, Request::new(no_body()), options).await;
     assert!(matches!(result, Err(Error::HttpResponseTimeout)));
 }
+
+/// Does I/O, as every real one.
+struct Dials;
+
+#[async_trait]
+impl Outbound for Dials {
+    async fn send(&self, _: Request<Body>, _: OutboundTimeouts) -> Result<Response<Body>, OutboundError> {
+        let bound = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        bound.map(|_| Response::new(crate::empty())).map_err(|error| OutboundError::Internal(error.to_string()))
+    }
+}
+
+#[test]
+fn an_outgoing_call_of_a_heavy_guest_runs_where_the_invocation_came_from() {
+    let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let guests = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut hooks = serving.block_on(async { Hooks::new(Arc::new(Dials)) });
+    let response = guests.block_on(async {
+        let call = hooks.send_request(Request::new(no_body()), None, Box::new(async { Ok(()) }));
+        Box::into_pin(call).await.map(|(response, _)| response.status())
+    });
+    assert_eq!(response.unwrap(), 200);
+}
+
+/// Says when it is given up.
+struct Waits(Arc<Notify>);
+
+struct TellsWhenDropped(Arc<Notify>);
+
+impl Drop for TellsWhenDropped {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+#[async_trait]
+impl Outbound for Waits {
+    async fn send(&self, _: Request<Body>, _: OutboundTimeouts) -> Result<Response<Body>, OutboundError> {
+        let _tells = TellsWhenDropped(self.0.clone());
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn an_outgoing_call_ends_with_its_guest() {
+    let dropped = Arc::new(Notify::new());
+    let mut hooks = Hooks::new(Arc::new(Waits(dropped.clone())));
+    let call = hooks.send_request(Request::new(no_body()), None, Box::new(async { Ok(()) }));
+    tokio::task::yield_now().await;
+    drop(call);
+    tokio::time::timeout(Duration::from_secs(5), dropped.notified()).await.expect("it is dropped");
+}
