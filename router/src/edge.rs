@@ -12,6 +12,7 @@
 //! The gate looks at the raw bytes because hyper hides some ambiguities; `canonical` looks at what hyper parsed, for
 //! HTTP/1 and HTTP/2 alike.
 
+mod activity;
 mod ambiguous;
 pub mod body;
 pub mod canonical;
