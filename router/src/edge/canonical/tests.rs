@@ -221,6 +221,9 @@ fn the_query_is_kept_byte_for_byte() {
     check("http://a.example/x?q", "/x", Some("q"));
     check("https://a.example/%61", "/a", None);
     check("http://a.example?q=/../", "/", Some("q=/../"));
+    // `http` cuts a fragment off before we see it; HTTP/1 refuses it in the raw head.
+    check("/a#b", "/a", None);
+    check("/a?q#b", "/a", Some("q"));
     let refused = head("GET", "/a?é", Version::HTTP_2, &["host: a.example"]);
     assert_eq!(canonicalise(&refused).unwrap_err().what, "query has a byte that must be percent-encoded");
 }

@@ -354,6 +354,19 @@ async fn connections_over_the_limit_wait_their_turn() {
     assert_eq!(statuses(&second.await.unwrap()), [200]);
 }
 
+/// a failing accept waits longer each time, up to a second.
+#[tokio::test(start_paused = true)]
+async fn a_failing_accept_does_not_spin() {
+    let (mut pause, started, mut tries) = (None, Instant::now(), 0);
+    while started.elapsed() < Duration::from_secs(10) {
+        let next = Pause::after(pause);
+        sleep_until(next.until).await;
+        pause = Some(next);
+        tries += 1;
+    }
+    assert!((10..20).contains(&tries), "{tries} tries in ten seconds");
+}
+
 #[tokio::test]
 async fn a_panic_ends_one_connection_only() {
     let server = start(quick(), true).await;
