@@ -79,13 +79,15 @@ impl BodyFault {
 
     /// Finds the gate's verdict below hyper's error.
     fn from_source(error: Box<dyn StdError + Send + Sync>) -> Self {
-        let mut source: Option<&(dyn StdError + 'static)> = Some(error.as_ref());
-        while let Some(current) = source {
-            let inner = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            if let Some(why) = inner.and_then(|e| e.downcast_ref::<Ambiguous>()) {
+        let mut next: Option<&(dyn StdError + 'static)> = Some(error.as_ref());
+        while let Some(current) = next {
+            if let Some(why) = current.downcast_ref::<Ambiguous>() {
                 return Self::Malformed(*why);
             }
-            source = current.source();
+            next = match current.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+                Some(inner) => Some(inner),
+                None => current.source(),
+            };
         }
         Self::CutOff(error)
     }

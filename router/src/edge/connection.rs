@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,9 +20,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::activity::{Activity, InFlight};
 use super::gate::{Gate, GateTimes, Replaced};
 use super::listener::{EdgeLimits, Handler, Peer};
 
@@ -102,9 +103,10 @@ impl Protocols {
         let Ok((protocol, first)) = sniffed else { return };
         let service = Arc::new(ConnectionService::new(handler, peer));
         let times = GateTimes { head: self.limits.head, write_stall: self.limits.write_stall };
+        let gate = Gate::new(io, times, Arc::clone(&service.replaced), Arc::clone(&service.activity));
         let (gate, builder) = match protocol {
-            Protocol::Http1 => (Gate::http1(io, first, times, Arc::clone(&service.replaced)), &self.http1),
-            Protocol::Http2 => (Gate::http2(io, first, times, Arc::clone(&service.replaced)), &self.http2),
+            Protocol::Http1 => (gate.judging(first), &self.http1),
+            Protocol::Http2 => (gate.passing(first), &self.http2),
         };
         let activity = Arc::clone(&service.activity);
         let answer = service_fn(move |request| Arc::clone(&service).answer(request));
@@ -188,53 +190,6 @@ impl<H: Handler> ConnectionService<H> {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response.map(|body| Tracked { body, _in_flight: in_flight }))
-    }
-}
-
-/// Whether a connection has requests in flight, and since when it has none.
-struct Activity {
-    in_flight: AtomicUsize,
-    started: Instant,
-    /// Milliseconds from `started` to the end of the last request.
-    last_end: AtomicU64,
-}
-
-impl Activity {
-    fn new() -> Self {
-        Self { in_flight: AtomicUsize::new(0), started: Instant::now(), last_end: AtomicU64::new(0) }
-    }
-
-    /// Returns once nothing has been in flight for `limit`.
-    async fn idle_for(&self, limit: Duration) {
-        loop {
-            let now = Instant::now();
-            let idle_from = match self.in_flight.load(Ordering::Acquire) {
-                0 => self.started + Duration::from_millis(self.last_end.load(Ordering::Acquire)),
-                _ => now,
-            };
-            if now >= idle_from + limit {
-                return;
-            }
-            sleep_until(idle_from + limit).await;
-        }
-    }
-}
-
-/// Counts a request as in flight while it exists.
-struct InFlight(Arc<Activity>);
-
-impl InFlight {
-    fn enter(activity: &Arc<Activity>) -> Self {
-        activity.in_flight.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(activity))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let end = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.last_end.store(end, Ordering::Release);
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

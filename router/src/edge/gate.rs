@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Ambiguous;
+use super::activity::{Activity, InFlight};
 use super::framing::{Fault, Framing};
 
 /// What hyper reads instead of a refused head. The service knows it by its number, not by its text; `close` makes hyper
@@ -68,10 +69,19 @@ pub(crate) struct Gate<IO> {
     /// Bytes of an incomplete head.
     held: BytesMut,
     replaced: Arc<Replaced>,
+    activity: Arc<Activity>,
     times: GateTimes,
-    head_deadline: Option<Pin<Box<Sleep>>>,
+    /// While part of a head is held.
+    head: Option<PartialHead>,
     write_deadline: Option<Pin<Box<Sleep>>>,
     linger: Option<Linger>,
+}
+
+/// A head of which a part has come: it has a deadline, and its connection is not idle.
+#[derive(Debug)]
+struct PartialHead {
+    deadline: Pin<Box<Sleep>>,
+    _in_flight: InFlight,
 }
 
 #[derive(Debug)]
@@ -81,33 +91,33 @@ struct Linger {
 }
 
 impl<IO> Gate<IO> {
-    /// Starts with the bytes that were read to find out that this is HTTP/1.
-    pub(crate) fn http1(io: IO, first: BytesMut, times: GateTimes, replaced: Arc<Replaced>) -> Self {
-        let mut gate = Self::over(io, Phase::Judge(Framing::new()), times, replaced);
-        gate.held = first;
-        gate.judge_held();
-        gate
-    }
-
-    /// Passes everything, starting with the bytes that were read to find out that this is HTTP/2.
-    pub(crate) fn http2(io: IO, first: BytesMut, times: GateTimes, replaced: Arc<Replaced>) -> Self {
-        let mut gate = Self::over(io, Phase::PassThrough, times, replaced);
-        gate.ready = first.freeze();
-        gate
-    }
-
-    fn over(io: IO, phase: Phase, times: GateTimes, replaced: Arc<Replaced>) -> Self {
+    pub(crate) fn new(io: IO, times: GateTimes, replaced: Arc<Replaced>, activity: Arc<Activity>) -> Self {
         Self {
             io,
-            phase,
+            phase: Phase::PassThrough,
             ready: Bytes::new(),
             held: BytesMut::new(),
             replaced,
+            activity,
             times,
-            head_deadline: None,
+            head: None,
             write_deadline: None,
             linger: None,
         }
+    }
+
+    /// Judges everything, starting with the bytes that were read to find out that this is HTTP/1.
+    pub(crate) fn judging(mut self, first: BytesMut) -> Self {
+        self.phase = Phase::Judge(Framing::new());
+        self.held = first;
+        self.judge_held();
+        self
+    }
+
+    /// Passes everything, starting with the bytes that were read to find out that this is HTTP/2.
+    pub(crate) fn passing(mut self, first: BytesMut) -> Self {
+        self.ready = first.freeze();
+        self
     }
 
     /// Judges what is held and moves what passes to `ready`.
@@ -134,9 +144,10 @@ impl<IO> Gate<IO> {
     fn time_head(&mut self) {
         let in_head = matches!(&self.phase, Phase::Judge(framing) if framing.is_in_head());
         if !in_head {
-            self.head_deadline = None;
-        } else if self.head_deadline.is_none() {
-            self.head_deadline = Some(Box::pin(sleep_until(Instant::now() + self.times.head)));
+            self.head = None;
+        } else if self.head.is_none() {
+            let deadline = Box::pin(sleep_until(Instant::now() + self.times.head));
+            self.head = Some(PartialHead { deadline, _in_flight: InFlight::enter(&self.activity) });
         }
     }
 
@@ -145,7 +156,7 @@ impl<IO> Gate<IO> {
         // Set once: there is no way back from `Replaced`.
         let _ = self.replaced.set((framing.heads(), why));
         self.held.clear();
-        self.head_deadline = None;
+        self.head = None;
         self.phase = Phase::Replaced;
         let mut ready = BytesMut::with_capacity(self.ready.len() + SUBSTITUTE.len());
         ready.extend_from_slice(&self.ready);
@@ -193,8 +204,8 @@ impl<IO: AsyncRead + Unpin> Gate<IO> {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             // Only now is it the client who is late, and not we who did not read.
             Poll::Pending => {
-                let Some(deadline) = &mut self.head_deadline else { return Poll::Pending };
-                ready!(deadline.as_mut().poll(cx));
+                let Some(head) = &mut self.head else { return Poll::Pending };
+                ready!(head.deadline.as_mut().poll(cx));
                 self.replace_head(Ambiguous::with(StatusCode::REQUEST_TIMEOUT, "request head took too long"));
             }
         }

@@ -143,6 +143,13 @@ struct Pause {
     until: Instant,
 }
 
+impl Pause {
+    fn after(last: Option<Self>) -> Self {
+        let length = last.map_or(ACCEPT_PAUSE_FIRST, |last| (last.length * 2).min(ACCEPT_PAUSE_LAST));
+        Self { length, until: Instant::now() + length }
+    }
+}
+
 /// The state of the accept loop; owned by it alone, so it needs no lock.
 struct Accepting<H> {
     protocols: Arc<Protocols>,
@@ -192,9 +199,9 @@ impl<H: Handler> Accepting<H> {
         if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
             return;
         }
-        let length = self.pause.map_or(ACCEPT_PAUSE_FIRST, |last| (last.length * 2).min(ACCEPT_PAUSE_LAST));
-        self.pause = Some(Pause { length, until: Instant::now() + length });
-        tracing::warn!(%error, pause = ?length, "could not accept a connection; raise the limit of open files");
+        let pause = Pause::after(self.pause);
+        self.pause = Some(pause);
+        tracing::warn!(%error, pause = ?pause.length, "could not accept a connection; check the limit of open files");
     }
 
     fn note_end(&mut self, ended: Result<(tokio::task::Id, ()), JoinError>) {
