@@ -1,11 +1,11 @@
 //! The command line: what may be typed, and which command it means.
 //!
-//! Everything here is one way: words become [`Cli`] (what was typed), a command turns its own words into what they mean (and
-//! says no with exit 2 when they mean nothing), talks to the node through [`client`], and prints. Each command is a file of
-//! its own and knows no other. Nothing else in the router knows this module.
+//! Everything here is one way: words become [`Cli`] (what was typed), a command turns its own words into what they
+//! mean (and says no with exit 2 when they mean nothing), talks to the node through [`client`], and prints. Each
+//! command is a file of its own and knows no other. Nothing else in the router knows this module.
 //!
-//! Exit codes: 0 done, 1 the mesh said no or the work failed, 2 the command was wrong. Ctrl-C ends quietly with the shell's
-//! own 130; a reader that closes our standard output early (`weft get functions | head -1`) is success.
+//! Exit codes: 0 done, 1 the mesh said no or the work failed, 2 the command was wrong. Ctrl-C ends quietly with the
+//! shell's own 130; a reader that closes our standard output early (`weft get functions | head -1`) is success.
 
 use std::process::ExitCode;
 
@@ -68,7 +68,8 @@ pub struct Cli {
 /// What every command takes, before or after its own words.
 #[derive(Debug, Clone, Args)]
 struct Global {
-    /// The node's admin API: http://HOST:PORT or unix:PATH (default: WEFT_ADMIN, else http://127.0.0.1:8081); for `dev` the HOST:PORT to listen on
+    /// The node's admin API: http://HOST:PORT or unix:PATH (default: WEFT_ADMIN, else http://127.0.0.1:8081); for
+    /// `dev` the HOST:PORT to listen on
     #[arg(long, global = true, value_name = "ADDRESS")]
     admin: Option<String>,
     /// The namespace of what is named

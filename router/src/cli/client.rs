@@ -1,8 +1,8 @@
 //! The client of the admin API, version 1: one method for each question the command line asks.
 //!
-//! One connection per question: a command asks a handful, and a connection that is never reused is never stale. Answers are
-//! JSON values as the node sent them, so that `-o json` prints what the node said and not what we understood of it.
-//! Every question has a time limit and every answer a size limit.
+//! One connection per question: a command asks a handful, and a connection that is never reused is never stale.
+//! Answers are JSON values as the node sent them, so that `-o json` prints what the node said and not what we
+//! understood of it. Every question has a time limit and every answer a size limit.
 
 use std::time::Duration;
 

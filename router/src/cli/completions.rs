@@ -1,4 +1,5 @@
-//! `weft completions`: the completion script of a shell, generated from the same definitions as the parser and the help.
+//! `weft completions`: the completion script of a shell, generated from the same definitions as the parser and the
+//! help.
 
 use std::process::ExitCode;
 

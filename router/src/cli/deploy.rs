@@ -1,7 +1,7 @@
 //! `weft deploy`: a module becomes a function, without a manifest.
 //!
-//! The words become a `Function` document, which is applied like any other: what `deploy` can do, a manifest can do, and the
-//! node has one way to check both. Deploying again replaces the whole function, as applying a manifest does.
+//! The words become a `Function` document, which is applied like any other: what `deploy` can do, a manifest can do,
+//! and the node has one way to check both. Deploying again replaces the whole function, as applying a manifest does.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

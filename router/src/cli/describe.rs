@@ -1,7 +1,7 @@
 //! `weft describe`: one resource in full, in sections a person can read from top to bottom.
 //!
-//! Settings are the effective ones: what the manifest leaves out is filled in by the same reader that the node uses, so that
-//! nobody has to know the defaults.
+//! Settings are the effective ones: what the manifest leaves out is filled in by the same reader that the node uses,
+//! so that nobody has to know the defaults.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! Which exit code a failure means, and the one place where a failure is said.
 //!
-//! Separate because every command ends here: a command returns an error with its whole sentence, and never prints it itself.
+//! Separate because every command ends here: a command returns an error with its whole sentence, and never prints it
+//! itself.
 
 use std::process::ExitCode;
 

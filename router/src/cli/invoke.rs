@@ -1,7 +1,7 @@
 //! `weft invoke`: a call to a function as any client makes it, and its answer as it comes.
 //!
-//! The body goes to standard output byte for byte while it arrives. What the mesh itself says (a refusal, a function that
-//! failed) is said as an error with the next step instead: the two never mix.
+//! The body goes to standard output byte for byte while it arrives. What the mesh itself says (a refusal, a function
+//! that failed) is said as an error with the next step instead: the two never mix.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +23,8 @@ use super::{Global, payload, terminal};
 const DECISION: &str = "x-weft-decision";
 
 /// How long a function may take to begin its answer, and between two pieces of it. Longer than the node lets it (its
-/// `limits` and the wait for a cold start are minutes at most), so that the node's answer, which knows the reason, comes first.
+/// `limits` and the wait for a cold start are minutes at most), so that the node's answer, which knows the reason,
+/// comes first.
 const PATIENCE: Duration = Duration::from_mins(15);
 
 /// The largest body that is read into memory: for `-o json`, where it becomes a string. A plain answer streams.

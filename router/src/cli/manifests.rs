@@ -46,7 +46,8 @@ pub(super) fn from_stdin(bytes: Vec<u8>) -> anyhow::Result<SourceFile> {
     Ok(SourceFile::new(STDIN, text(bytes, STDIN)?))
 }
 
-/// The file that a manifest means by a path: relative to the manifest's folder, or (standard input) to the working folder.
+/// The file that a manifest means by a path: relative to the manifest's folder, or (standard input) to the working
+/// folder.
 pub(super) fn beside(manifest: &str, path: &str) -> PathBuf {
     // The parent of `<stdin>` is the empty path, which is the working folder.
     Path::new(manifest).parent().unwrap_or(Path::new("")).join(path)

@@ -2,7 +2,6 @@
 //!
 //! Separate because they come from two places, our own reading of the files and the node's, and must look the same.
 
-use std::io::stderr;
 use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
@@ -18,7 +17,7 @@ pub(super) fn ours(problems: &[Problem], global: &Global) -> anyhow::Result<Exit
     if global.json() {
         terminal::say_json(&json!({ "errors": problems }))?;
     } else {
-        let colour = terminal::colour(&stderr());
+        let colour = terminal::colour_of_errors();
         print(&problems.iter().map(|problem| problem.render(colour)).collect::<Vec<_>>());
     }
     Ok(ExitCode::from(failure::FAILED))

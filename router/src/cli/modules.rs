@@ -1,6 +1,7 @@
 //! Module files: which ones manifests name, whether they can be read, and how the node comes to have them.
 //!
-//! Separate because three commands name modules (`deploy`, `apply`, `check`) and the node is only ever sent bytes it lacks.
+//! Separate because three commands name modules (`deploy`, `apply`, `check`) and the node is only ever sent bytes it
+//! lacks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! `weft publish`: an event made of words, or one that is already written, into a topic.
 //!
-//! Both go out in structured mode: what the words make is the same document that `-f` reads, and the topic's answer is the
-//! same. Whether the attributes are good ones is the topic's to say; it names the one that is not.
+//! Both go out in structured mode: what the words make is the same document that `-f` reads, and the topic's answer
+//! is the same. Whether the attributes are good ones is the topic's to say; it names the one that is not.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -31,7 +31,8 @@ const BATCH: &str = "application/cloudevents-batch+json";
 const NOT_EXTENSIONS: [&str; 10] =
     ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64"];
 
-/// How long a topic may take to keep an event: the node refuses by itself what would wait longer than seconds for its disk.
+/// How long a topic may take to keep an event: the node refuses by itself what would wait longer than seconds for its
+/// disk.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The largest answer: 1,000 events with an id of 4 KiB each.
@@ -139,7 +140,8 @@ async fn from_words(args: &PublishArgs) -> anyhow::Result<Message> {
     Ok(Message { media_type: STRUCTURED, body: serde_json::to_vec(&event)?.into() })
 }
 
-/// The event as CloudEvents' JSON format has it. JSON data keeps its exact text: numbers are not read and written again.
+/// The event as CloudEvents' JSON format has it. JSON data keeps its exact text: numbers are not read and written
+/// again.
 fn event(args: &PublishArgs, id: String, data: Option<&[u8]>) -> anyhow::Result<BTreeMap<String, Box<RawValue>>> {
     let mut attributes = BTreeMap::from([("specversion".to_owned(), "1.0".to_owned()), ("id".to_owned(), id)]);
     let mut set = |name: &str, value: Option<&str>| {

@@ -1,7 +1,7 @@
 //! What a resource says, read from the JSON that the node sent.
 //!
-//! Separate because `get`, `describe` and `deploy` read the same fields, and all must take a node that leaves one out or has
-//! new ones: a field that is not there is nothing to show, not an error.
+//! Separate because `get`, `describe` and `deploy` read the same fields, and all must take a node that leaves one out
+//! or has new ones: a field that is not there is nothing to show, not an error.
 
 use serde_json::Value;
 
@@ -22,8 +22,8 @@ pub(super) fn count(resource: &Value, pointer: &str) -> Option<u64> {
     resource.pointer(pointer)?.as_u64()
 }
 
-/// How many events a topic holds: from its first sequence to before its next. Sequences are opaque texts to clients; this
-/// shows a number only while both happen to be numbers.
+/// How many events a topic holds: from its first sequence to before its next. Sequences are opaque texts to clients;
+/// this shows a number only while both happen to be numbers.
 pub(super) fn events_kept(topic: &Value) -> Option<u64> {
     let sequence = |pointer| topic.pointer(pointer)?.as_str()?.parse::<u64>().ok();
     Some(sequence("/status/next")?.saturating_sub(sequence("/status/first")?))

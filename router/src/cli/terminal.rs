@@ -1,12 +1,13 @@
 //! What a terminal is to us: results on standard output, the rest on standard error, colour and motion only for eyes.
 //!
-//! Separate because three rules hold for every command and are easily forgotten in one: bytes that came from outside (events,
-//! error texts) are never printed raw to a person, a closed output is no failure, and nothing moves unless someone can see it.
+//! Separate because three rules hold for every command and are easily forgotten in one: bytes that came from outside
+//! (events, error texts) are never printed raw to a person, a closed output is no failure, and nothing moves unless
+//! someone can see it.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use owo_colors::OwoColorize;
 
 use super::failure::OutputClosed;
@@ -27,6 +28,14 @@ fn stderr() -> impl Write {
     std::io::stderr().lock()
 }
 
+/// Whether colours reach eyes on standard error.
+#[cfg(not(test))]
+pub(super) fn colour_of_errors() -> bool {
+    colour(&std::io::stderr())
+}
+
+#[cfg(test)]
+pub(super) use captured::colour_of_errors;
 #[cfg(test)]
 use captured::{stderr, stdout};
 
@@ -51,7 +60,7 @@ pub(super) fn say_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 
 /// Says on standard error what went wrong. Failing to say it is not worth a second failure.
 pub(super) fn complain(message: &str) {
-    if colour(&std::io::stderr()) {
+    if colour_of_errors() {
         note(&format!("{} {message}", "error:".red().bold()));
     } else {
         note(&format!("error: {message}"));
@@ -126,8 +135,10 @@ impl Spinner {
     fn start(what: &str) -> Self {
         let bar = ProgressBar::new_spinner().with_elapsed(QUIET).with_message(what.to_owned());
         // The template is ours and constant; were it wrong, indicatif's own would do.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} … {elapsed}") {
-            bar.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} … {seconds} s") {
+            bar.set_style(style.with_key("seconds", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let _cannot_fail = write!(out, "{}", state.elapsed().as_secs());
+            }));
         }
         bar.enable_steady_tick(TURN);
         Self(bar)
@@ -163,6 +174,11 @@ pub(super) mod captured {
 
     pub(super) fn stderr() -> impl Write {
         Captured(&STDERR)
+    }
+
+    /// What is captured is never a terminal, wherever the tests run.
+    pub(in crate::cli) fn colour_of_errors() -> bool {
+        super::colour(&std::fs::File::open("/dev/null").unwrap())
     }
 
     struct Captured(&'static std::thread::LocalKey<RefCell<Vec<u8>>>);

@@ -1,6 +1,7 @@
 //! What can go wrong between the command line and a node, each with what to do about it.
 //!
-//! Separate because these sentences are what people see most when something is wrong: they are read, and tested, as a list.
+//! Separate because these sentences are what people see most when something is wrong: they are read, and tested, as a
+//! list.
 
 use std::fmt;
 use std::time::Duration;

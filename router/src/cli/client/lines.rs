@@ -1,7 +1,7 @@
 //! A stream of lines from the node, cut where the lines end and nowhere else.
 //!
-//! Separate because a line may come in pieces or several at once, must not grow without limit, and because silence means
-//! something: the node writes an empty line every 15 s, so a longer silence is a lost connection.
+//! Separate because a line may come in pieces or several at once, must not grow without limit, and because silence
+//! means something: the node writes an empty line every 15 s, so a longer silence is a lost connection.
 
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use super::{Address, ClientError};
 /// Three missed keep-alives of 15 s: the node is gone, though the connection does not know it yet.
 const SILENCE: Duration = Duration::from_secs(45);
 
-/// The longest line. An event is at most 1 MiB; JSON may write each of its bytes as six (`\u0000`), and the envelope is small.
+/// The longest line. An event is at most 1 MiB; JSON may write each of its bytes as six (`\u0000`), and the envelope
+/// is small.
 const LINE_BYTES: usize = 8 << 20;
 
 /// Lines as they come. Empty ones, which only keep the connection alive, are left out.

@@ -169,6 +169,18 @@ async fn lines_are_cut_where_they_end() {
 }
 
 #[tokio::test]
+async fn a_line_may_come_in_pieces() {
+    let node = raw(b"HTTP/1.1 200 OK\r\nx-weft-api: 1\r\ntransfer-encoding: chunked\r\n\r\n\
+        5\r\n{\"a\":\r\n3\r\n1}\n\r\n1\r\n\n\r\n4\r\n{}\n{\r\n2\r\n}\n\r\n0\r\n\r\n")
+    .await;
+    let mut lines = node.follow(&name("orders"), "end", None).await.unwrap();
+    for expect in ["{\"a\":1}", "{}", "{}"] {
+        assert_eq!(lines.next().await.unwrap().unwrap(), expect);
+    }
+    assert_eq!(lines.next().await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_call_goes_to_the_data_address_under_the_functions_host() {
     let (stand_in, asked) = stub(canned(200, "hello")).await;
     let data = stand_in.address().authority();

@@ -187,7 +187,7 @@ async fn publish_says_what_was_accepted() {
     assert_eq!((done.code, done.stdout.as_str()), (exit(0), "accepted orders #7 (id 1)\n"));
     let done = weft(&admin, &["publish", "shop/orders", "--type", "t", "-o", "json"]).await;
     assert_eq!((done.code, done.stdout), (exit(0), format!("{body}\n")));
-    let asked = asked.lock().unwrap();
+    let asked = std::mem::take(&mut *asked.lock().unwrap());
     assert!(asked.iter().all(|(line, host, _)| line == "POST /shop/orders" && host.starts_with("topics.localhost:")));
     let event: Value = serde_json::from_slice(&asked[0].2).unwrap();
     assert_eq!(
