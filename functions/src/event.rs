@@ -107,6 +107,9 @@ impl Event {
     /// When the name is not one of an extension, or the value has characters that no attribute may have.
     pub fn with_extension(self, name: impl Into<Text>, value: impl Into<Text>) -> Result<Self, EventError> {
         let name = name.into();
+        if is_core(name.as_str()) {
+            return Err(EventError::attribute(name.as_str(), "not an extension: the specification defines it"));
+        }
         let rest = self.without_extensions(|other| other == name.as_str());
         rest.into_builder().extension(name, value).build()
     }

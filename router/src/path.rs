@@ -44,7 +44,7 @@ impl Mesh {
     }
 
     /// Puts a new snapshot in force, whole.
-    pub fn swap(&self, snapshot: Snapshot) {
-        self.snapshot.store(Arc::new(snapshot));
+    pub fn swap(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
     }
 }

@@ -62,6 +62,9 @@ pub enum DeployError {
         /// All interfaces that are offered.
         offered: Vec<String>,
     },
+    /// The interfaces have the right names and not the right functions or types.
+    #[error("the component does not fit the offered interfaces of WASI 0.2: {0}; build it for WASI 0.2.12 or older")]
+    InterfaceMismatch(String),
     /// The module is larger than the node takes.
     #[error("the module has {bytes} bytes, more than the limit of {limit}; strip debug information or raise the limit")]
     TooLarge {

@@ -12,7 +12,8 @@ use crate::Body;
 ///
 /// The request's URI is absolute (`http` or `https`, authority, path) and its `host` header equals the authority. At
 /// most [`OUTBOUND_MAX`](crate::limits::OUTBOUND_MAX) calls of one invocation are in flight at once; the others wait.
-/// The future and the response body are dropped when the guest no longer wants them or ends.
+/// The future and the response body are dropped when the guest no longer wants them or ends. The future runs on the
+/// tokio runtime that invoked the function.
 #[async_trait]
 pub trait Outbound: Send + Sync {
     /// Sends one request and answers with the head of the response and its streaming body.

@@ -1,12 +1,28 @@
 //! A deployed revision of a function, as the router holds it: what was deployed, how it is doing, and how it is called.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use tokio::time::Instant;
+use http::{HeaderValue, Request, Response, header};
+use tokio::time::{Instant, timeout_at};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use crate::{Body, InvokeError, Limits, Outbound, Scale};
+use crate::{
+    Body, ColdStart, InvokeError, Limits, Outbound, Scale,
+    activator::{Activator, Retired, Source},
+    host::Host,
+    instance::{self, Guest, Setup},
+    load::load,
+    node::{ModuleInUse, Node},
+    queue::Queue,
+    response::respond,
+};
 
 /// Which function a revision belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,30 +97,53 @@ pub struct Invocation {
 /// A handle to a deployed revision. Clones are the same revision. When the last one is dropped and the last call has
 /// ended, the code is unloaded; the artifact stays until [`Runtime::forget`](crate::Runtime::forget).
 #[derive(Clone)]
-pub struct Revision {
-    spec: Arc<RevisionSpec>,
-    digest: [u8; 32],
+pub struct Revision(Arc<Deployed>);
+
+/// A revision with everything its calls need.
+pub(crate) struct Deployed {
+    pub(crate) function: FunctionName,
+    pub(crate) name: Arc<str>,
+    pub(crate) node: Arc<Node>,
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) queue: Queue,
+    pub(crate) activator: Arc<Activator<Artifact>>,
+    /// Keeps the artifact from being forgotten.
+    pub(crate) module: ModuleInUse,
+    pub(crate) calls: AtomicU64,
 }
 
 impl Revision {
+    pub(crate) fn new(deployed: Deployed) -> Self {
+        Self(Arc::new(deployed))
+    }
+
     /// The revision's name, such as `hello-00001`.
     pub fn name(&self) -> &str {
-        &self.spec.revision
+        &self.0.name
     }
 
     /// The function it is a revision of.
     pub fn function(&self) -> &FunctionName {
-        &self.spec.function
+        &self.0.function
     }
 
     /// SHA-256 of the module as it was given to deploy.
     pub fn digest(&self) -> [u8; 32] {
-        self.digest
+        self.0.module.digest()
     }
 
     /// How it is doing now.
     pub fn stats(&self) -> RevisionStats {
-        RevisionStats::default()
+        let live = self.0.setup.live.load(Ordering::Relaxed);
+        let (loaded, cold_starts) = self.0.activator.loads();
+        RevisionStats {
+            instances: live.max(u32::from(loaded)),
+            loaded,
+            queued: self.0.queue.waiting(),
+            calls: self.0.calls.load(Ordering::Relaxed),
+            cold_starts,
+            traps: self.0.setup.traps.load(Ordering::Relaxed),
+        }
     }
 
     /// Calls the function: waits for a place, loads the code if it is at zero, runs a fresh instance, and answers as
@@ -112,10 +151,82 @@ impl Revision {
     ///
     /// # Errors
     /// See [`InvokeError`]. After the head, what goes wrong ends the body with an error.
-    pub async fn invoke(&self, _call: Invocation) -> Result<Response<Body>, InvokeError> {
-        Err(InvokeError::Retired)
+    pub async fn invoke(&self, call: Invocation) -> Result<Response<Body>, InvokeError> {
+        let Deployed { node, setup, queue, activator, .. } = &*self.0;
+        let in_flight = node.enter()?;
+        let admission = activator.admit().map_err(|Retired| InvokeError::Retired)?;
+        check_authority(&call.request)?;
+
+        let arrived = Instant::now();
+        let place = queue.enter(call.deadline).await?;
+        let queued = arrived.elapsed();
+        let (code, load) = match admission.code_if_loaded() {
+            Some(code) => (code, None),
+            None => {
+                let _waiting = queue.wait_for_load();
+                let loaded = timeout_at(call.deadline, admission.code()).await;
+                loaded.map_err(|_| InvokeError::QueueTimeout)?.map_err(InvokeError::LoadFailed)?
+            }
+        };
+        let room = node.room(call.deadline).await?;
+
+        self.0.calls.fetch_add(1, Ordering::Relaxed);
+        let started = Instant::now();
+        let method = call.request.method().clone();
+        let held = (admission, place, room, in_flight);
+        let Guest { head, finish, ending } = instance::start(setup, &code, call.request, call.outbound, held);
+        let deadline = call.deadline.min(started + setup.limits.timeout);
+        let head = match timeout_at(deadline, head).await {
+            Ok(Ok(head)) => head?,
+            Ok(Err(_gone)) => return Err(InvokeError::Cancelled),
+            Err(_elapsed) => return Err(InvokeError::Timeout),
+        };
+        if let Some(load) = load {
+            let first_byte = started.elapsed().saturating_sub(head.instantiate);
+            let phases = ColdStart { queue: queued, load, instantiate: head.instantiate, first_byte };
+            node.observer.cold_start(&self.0.function, &self.0.name, phases);
+        }
+        respond(&method, head.response, &setup.limits, finish, ending)
     }
 
-    /// Takes no new calls from now on ([`InvokeError::Retired`]); the code is unloaded when the last call ends.
-    pub fn retire(&self) {}
+    /// Takes no new calls from now on ([`InvokeError::Retired`]). Those that wait are still served; the code is
+    /// unloaded when the last call ends.
+    pub fn retire(&self) {
+        self.0.activator.retire();
+    }
+}
+
+/// A guest must be told an authority, by the URI or by `host`.
+fn check_authority(request: &Request<Body>) -> Result<(), InvokeError> {
+    if request.uri().authority().is_some() {
+        return Ok(());
+    }
+    match request.headers().get(header::HOST).map(HeaderValue::to_str) {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(_)) => Err(InvokeError::BadRequest("its host is not ascii".to_owned())),
+        None => Err(InvokeError::BadRequest("it has no authority".to_owned())),
+    }
+}
+
+/// Where a revision's code comes from: its artifact.
+pub(crate) struct Artifact {
+    pub(crate) node: Arc<Node>,
+    pub(crate) function: FunctionName,
+    pub(crate) revision: Arc<str>,
+    pub(crate) digest: [u8; 32],
+}
+
+impl Source for Artifact {
+    type Code = ProxyPre<Host>;
+
+    fn load(&self) -> Result<Self::Code, String> {
+        let found = self.node.artifacts.find(&self.digest).map_err(|error| error.to_string())?;
+        let path = found.ok_or("its compiled artifact is gone or was changed; deploy the module again")?;
+        load(&self.node.engine, &path).map_err(|error| error.to_string())
+    }
+
+    fn scaled(&self, from: u32, to: u32, why: &str) {
+        tracing::info!(target: "weft::scale", function = %self.function, revision = %self.revision, from, to, why, "scaled");
+        self.node.observer.scaled(&self.function, &self.revision, from, to, why);
+    }
 }

@@ -158,6 +158,11 @@ impl<'a> Field<'a> {
         None
     }
 
+    /// Whether the value is exactly this text.
+    pub(crate) fn is_text(&self, expected: &str) -> bool {
+        matches!(&self.node.value, Value::Text(text) if text == expected)
+    }
+
     /// A text that a type reads itself.
     pub(crate) fn parsed<T: FromStr<Err: Display>>(&self, code: Code, out: &mut Findings<'_>) -> Option<T> {
         let read = self.text(out)?.parse();
@@ -233,9 +238,8 @@ impl<'a> Field<'a> {
         let text = self.text(out)?;
         let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
-            let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-            let shown = text.escape_debug();
-            let message = format!("`{}` must be {}, found `{shown}`", self.path, words.join(" or "));
+            let words = alternatives(choices.iter().map(|(word, _)| *word));
+            let message = format!("`{}` must be {words}, found `{}`", self.path, text.escape_debug());
             self.report(Code::BadValue, message, out);
         }
         found
@@ -333,6 +337,15 @@ fn expected_keys(known: &[&str]) -> String {
     match known {
         [only] => format!("expected `{only}`"),
         _ => format!("expected one of {}", known.join(", ")),
+    }
+}
+
+/// `a`, `a or b`, `a, b or c`.
+fn alternatives<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let words: Vec<&str> = words.collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
     }
 }
 

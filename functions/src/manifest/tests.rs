@@ -1,1 +1,232 @@
-//! Tests.
+//! What manifests read as, and what every mistake in them says.
+
+mod mistakes;
+
+use super::*;
+use crate::trigger::Destination;
+use crate::value::{Duration, Size};
+
+fn parse_text(text: &str) -> Result<Vec<Resource>, Vec<Problem>> {
+    parse(&[SourceFile::new("app.yaml", text)])
+}
+
+/// The manifests of the documentation, without what this version refuses.
+const ALL_KINDS: &str = r#"
+apiVersion: weft.dev/v1alpha1
+kind: Function
+metadata: { name: billing, namespace: default }
+spec:
+  module: ./billing.wasm                  # relative to this file
+  env: { CURRENCY: EUR }
+  allowHosts: [ "api.bank.example:443" ]  # egress; default none
+  scale: { min: 0, max: 100, idle: 60s, queue: 1000 }
+  limits: { memory: 64Mi, cpu: 1s, timeout: 30s, idle: 15s, stream: 5m }
+---
+apiVersion: weft.dev/v1alpha1
+kind: Topic
+metadata: { name: orders }
+spec:
+  retention: { age: 7d, size: 1Gi, full: refuse }
+  dedupe: 2m
+  durability: strict
+  keepClaims: [ role ]
+---
+apiVersion: weft.dev/v1alpha1
+kind: Trigger
+metadata: { name: bill-orders }
+spec:
+  topic: orders
+  filters: [ { exact: { type: order.created } }, { not: { any: [ { prefix: { source: /test } }, { suffix: { id: "-x" } } ] } } ]
+  function: billing
+  path: /events
+  reply: { topic: invoices }
+  delivery: { retry: 10, backoffPolicy: exponential, backoffDelay: PT0.2S, backoffMax: PT5M, timeout: PT30S,
+              deadLetter: { topic: shop/orders-dead }, ordered: false, inFlight: 16, maxAge: P1D, handshake: optional }
+---
+apiVersion: weft.dev/v1alpha1
+kind: Policy
+metadata: { name: shop-publishes-orders }
+spec:
+  action: ALLOW
+  targets: [ { topic: orders } ]
+  rules:
+    - from: [ { source: { principals: [ "spiffe://weft.local/ns/default/sa/shop", "*" ], notPrincipals: [ "*/evil" ] } } ]
+      to:   [ { operation: { verbs: [ publish ] } } ]
+"#;
+
+const REST: &str = r#"
+apiVersion: weft.dev/v1alpha1
+kind: Topic
+metadata: { name: invoices }
+---
+apiVersion: weft.dev/v1alpha1
+kind: Topic
+metadata: { name: orders-dead, namespace: shop }
+"#;
+
+#[test]
+fn every_kind_reads() {
+    let resources = parse_text(ALL_KINDS).unwrap();
+    let ids: Vec<String> = resources.iter().map(|resource| resource.id().to_string()).collect();
+    assert_eq!(
+        ids,
+        [
+            "Function default/billing",
+            "Topic default/orders",
+            "Trigger default/bill-orders",
+            "Policy default/shop-publishes-orders"
+        ]
+    );
+    let places: Vec<String> = resources.iter().map(|resource| resource.location().to_string()).collect();
+    assert_eq!(places, ["app.yaml:2", "app.yaml:12", "app.yaml:21", "app.yaml:33"]);
+    let Resource::Trigger(trigger) = &resources[2] else { panic!() };
+    assert_eq!(trigger.spec.reply.as_ref().unwrap().to_string(), "default/invoices");
+    assert_eq!(trigger.spec.delivery.dead_letter.as_ref().unwrap().to_string(), "shop/orders-dead");
+    assert_eq!(trigger.spec.filters.0.len(), 2);
+    let Destination::Function { function, path } = &trigger.spec.destination else { panic!() };
+    assert_eq!((function.to_string().as_str(), path.as_str()), ("default/billing", "/events"));
+    let Resource::Policy(policy) = &resources[3] else { panic!() };
+    let rule = &policy.spec.rules[0];
+    assert!(rule.matches(Some("anybody"), crate::policy::Verb::Publish));
+    assert!(!rule.matches(Some("spiffe://x/evil"), crate::policy::Verb::Publish));
+    assert!(!rule.matches(Some("anybody"), crate::policy::Verb::Request));
+    assert!(!rule.matches(None, crate::policy::Verb::Publish));
+}
+
+/// What is left out has the value that the documentation shows.
+#[test]
+fn defaults_are_the_documented_ones() {
+    let least = r"
+{ apiVersion: weft.dev/v1alpha1, kind: Function, metadata: { name: billing }, spec: { module: billing.wasm, env: } }
+---
+{ apiVersion: weft.dev/v1alpha1, kind: Topic, metadata: { name: orders } }
+---
+{ apiVersion: weft.dev/v1alpha1, kind: Trigger, metadata: { name: bill }, spec: { topic: orders, function: billing } }
+---
+{ apiVersion: weft.dev/v1alpha1, kind: Policy, metadata: { name: none }, spec: {} }
+";
+    let read = parse_text(least).unwrap();
+    let full = parse_text(ALL_KINDS).unwrap();
+    let (Resource::Function(least), Resource::Function(full_function)) = (&read[0], &full[0]) else { panic!() };
+    assert_eq!((least.spec.scale, least.spec.limits), (full_function.spec.scale, full_function.spec.limits));
+    let (Resource::Topic(least), Resource::Topic(full_topic)) = (&read[1], &full[1]) else { panic!() };
+    assert_eq!(least.spec.retention, full_topic.spec.retention);
+    assert_eq!((least.spec.dedupe, least.spec.durability), (full_topic.spec.dedupe, full_topic.spec.durability));
+    let (Resource::Trigger(least), Resource::Trigger(full_trigger)) = (&read[2], &full[2]) else { panic!() };
+    let without_dead_letter = crate::trigger::Delivery { dead_letter: None, ..full_trigger.spec.delivery.clone() };
+    assert_eq!(least.spec.delivery, without_dead_letter);
+    assert!(matches!(&least.spec.destination, Destination::Function { path, .. } if path == "/"));
+    let Resource::Policy(policy) = &read[3] else { panic!() };
+    assert_eq!(policy.spec.to_json().to_string(), r#"{"action":"ALLOW","rules":[],"targets":[]}"#);
+    assert_eq!(full_function.spec.limits.memory, Size::from_mebibytes(64));
+    assert_eq!(full_function.spec.scale.idle, Duration::from_secs(60));
+}
+
+/// `to_json` reads back as the same resource, and what it writes is complete.
+#[test]
+fn json_round_trips() {
+    let url = r#"
+apiVersion: weft.dev/v1alpha1
+kind: Trigger
+metadata: { name: out, namespace: shop }
+spec: { topic: default/orders, from: beginning, url: "https://example.com/hook?x=1", delivery: { retryAfterMax: 0s } }
+---
+apiVersion: weft.dev/v1alpha1
+kind: Function
+metadata: { name: f }
+spec: { module: f.wasm, allowHosts: [ 10.0.0.0/8, "[fd00::1]:80", "*.example.com" ] }
+---
+apiVersion: weft.dev/v1alpha1
+kind: Policy
+metadata: { name: all, namespace: weft-system }
+spec: { action: DENY, rules: [ {}, { from: [ { source: { notPrincipals: [ a* ] } } ] } ] }
+"#;
+    let spec_of = |resource: &Resource| resource.to_json()["spec"].clone();
+    for resource in parse_text(&format!("{ALL_KINDS}---{REST}---{url}")).unwrap() {
+        let json = resource.to_json();
+        for text in [json.to_string(), serde_json::to_string_pretty(&json).unwrap()] {
+            let again = parse_text(&text).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
+            assert_eq!((again[0].id(), spec_of(&again[0])), (resource.id(), spec_of(&resource)));
+            assert_eq!(again[0].to_json(), json);
+        }
+    }
+}
+
+#[test]
+fn kinds_read_in_any_form() {
+    fn check(text: &str, expect: Option<Kind>) {
+        assert_eq!(text.parse::<Kind>().ok(), expect, "{text}");
+    }
+    check("function", Some(Kind::Function));
+    check("Functions", Some(Kind::Function));
+    check("POLICIES", Some(Kind::Policy));
+    check("policy", Some(Kind::Policy));
+    check("policys", None);
+    check("", None);
+}
+
+#[test]
+fn references() {
+    fn check(text: &str, expect: &[&str]) {
+        let problems = check_references(&parse_text(text).unwrap());
+        let shown: Vec<String> = problems.iter().map(|p| format!("{} {} {p}", p.code, p.path)).collect();
+        assert_eq!(shown, expect);
+    }
+    let trigger = |spec: &str| {
+        format!(
+            "{ALL_KINDS}---{REST}---\napiVersion: weft.dev/v1alpha1\nkind: Trigger\nmetadata: {{ name: t2 }}\nspec:\n{spec}"
+        )
+    };
+    check(&format!("{ALL_KINDS}---{REST}"), &[]);
+    check(
+        ALL_KINDS,
+        &[
+            "unknown_reference spec.reply.topic app.yaml:29:19: there is no topic invoices: add a Topic of that name",
+            "unknown_reference spec.delivery.deadLetter.topic app.yaml:31:36: there is no topic shop/orders-dead: add a Topic of that name",
+        ],
+    );
+    check(
+        &trigger("  topic: order\n  function: bilings\n"),
+        &[
+            "unknown_reference spec.topic app.yaml:55:10: there is no topic order: did you mean `orders`?",
+            "unknown_reference spec.function app.yaml:56:13: there is no function bilings: did you mean `billing`?",
+        ],
+    );
+    check(
+        &trigger("  topic: orders-dead\n  url: http://example.com\n"),
+        &[
+            "unknown_reference spec.topic app.yaml:55:10: there is no topic orders-dead: did you mean `shop/orders-dead`?",
+        ],
+    );
+    check(
+        &trigger(
+            "  topic: orders\n  function: billing\n  reply: { topic: default/orders }\n  delivery: { deadLetter: { topic: orders } }\n",
+        ),
+        &[
+            "bad_value spec.reply.topic app.yaml:57:19: `spec.reply.topic` leads into default/orders, which this trigger reads: every event would make another; name a different topic",
+            "bad_value spec.delivery.deadLetter.topic app.yaml:58:36: `spec.delivery.deadLetter.topic` leads into default/orders, which this trigger reads: every event would make another; name a different topic",
+        ],
+    );
+    let policy = |namespace: &str| {
+        format!(
+            "{ALL_KINDS}---{REST}---\napiVersion: weft.dev/v1alpha1\nkind: Policy\nmetadata: {{ name: p, namespace: {namespace} }}\nspec: {{ targets: [ {{ topic: orders }} ] }}\n"
+        )
+    };
+    check(&policy("default"), &[]);
+    check(&policy("weft-system"), &[]);
+    check(
+        &policy("shop"),
+        &[
+            "unknown_reference spec.targets[0].topic app.yaml:54:29: there is no topic orders: did you mean `default/orders`?",
+        ],
+    );
+}
+
+/// The tables of the README name every code and kind.
+#[test]
+fn readme_is_complete() {
+    let readme = include_str!("../../README.md");
+    for word in Code::ALL.map(Code::as_str).into_iter().chain(Kind::ALL.map(Kind::as_str)) {
+        assert!(readme.contains(&format!("\n| `{word}` |")), "{word} is missing in the README");
+    }
+}

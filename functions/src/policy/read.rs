@@ -76,13 +76,12 @@ impl Policy {
 }
 
 fn read_action(field: &Field<'_>, out: &mut Findings<'_>) -> Option<Action> {
-    let choices = [("ALLOW", Some(Action::Allow)), ("DENY", Some(Action::Deny)), ("AUDIT", None)];
-    let action = field.choice(&choices, out)?;
-    if action.is_none() {
+    if field.is_text("AUDIT") {
         let message = "`action: AUDIT` is not supported in this version: use ALLOW or DENY";
         field.report(Code::Unsupported, message, out);
+        return None;
     }
-    action
+    field.choice(&[("ALLOW", Action::Allow), ("DENY", Action::Deny)], out)
 }
 
 /// `{ function: NAME }`, `{ topic: NAME }` or `{ trigger: NAME }`.

@@ -86,9 +86,10 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// An operating system error with what was attempted on what.
-    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io { action, path: path.to_owned(), source: Arc::new(source) }
+    /// For `map_err`: an operating system error with what was attempted on what.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source: Arc::new(source) }
     }
 
     /// Whether the disk is full (or a quota reached): the log goes on by itself once there is space.

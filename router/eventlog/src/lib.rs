@@ -6,8 +6,11 @@
 mod accepted;
 mod clock;
 mod config;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod dedupe;
 mod error;
+mod local;
 mod lock;
 mod memory;
 mod progress;
@@ -28,6 +31,7 @@ pub use config::{
     MAX_RETRY_DELAY, MAX_TEXT_BYTES, SETTLEMENT_DELAY, TopicConfig, WhenFull,
 };
 pub use error::{AppendError, LogError};
+pub use local::{Disk, File, LocalLog, Storage};
 pub use memory::MemoryLog;
 pub use record::{DedupeKey, NewRecord, Record};
 pub use settlement::{Counters, DeadEvents, DeadRecord, EventState, Lease, Settlement, Start, Terminal};
@@ -58,12 +62,19 @@ pub trait EventLog: Send + Sync {
     /// `Invalid`, `Closed`.
     async fn consumer(&self, name: &str, topic: &str, start: Start) -> Result<Arc<dyn Consumer>, LogError>;
 
-    /// Deletes a consumer with its retries and its dead log. What was pending is `cancelled` in the final counters.
-    /// Handles that are still held answer `Closed` from now on.
+    /// Deletes a consumer with its retries and its dead log. What was pending is `cancelled` in the final counters. One
+    /// that was not opened since the start can be deleted once its topic is open. Handles that are still held answer `Closed` from now on.
     ///
     /// # Errors
     /// `NotFound` when there is none; `Io`, `Closed`.
     async fn delete_consumer(&self, name: &str) -> Result<Counters, LogError>;
+
+    /// The names of all consumers there are, open or not, in order: what was deleted elsewhere while this log was closed
+    /// can be found and deleted here, so that it holds up no topic.
+    ///
+    /// # Errors
+    /// `Closed`.
+    async fn consumers(&self) -> Result<Vec<String>, LogError>;
 
     /// Opens the journal, creating it if there is none. Opening again gives the same.
     ///

@@ -100,6 +100,10 @@ impl EventLog for MemoryLog {
         Ok(gone.cancel())
     }
 
+    async fn consumers(&self) -> Result<Vec<String>, LogError> {
+        Ok(self.open()?.consumers.keys().cloned().collect())
+    }
+
     async fn journal(&self, name: &str) -> Result<Arc<dyn Journal>, LogError> {
         check_name(name)?;
         let mut rooms = self.open()?;

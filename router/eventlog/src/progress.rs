@@ -188,9 +188,9 @@ impl Progress {
         }
     }
 
-    /// What is known of a failed event.
-    pub(crate) fn retry_of(&self, sequence: u64) -> Option<Retry> {
-        self.retries.get(&sequence).copied()
+    /// Where the copy of a failed event is.
+    pub(crate) fn location_of(&self, sequence: u64) -> Option<u64> {
+        self.retries.get(&sequence).map(|retry| retry.location)
     }
 
     /// Ends the event. Does nothing, and says so, when it had ended: reading a log again changes nothing.
@@ -205,6 +205,11 @@ impl Progress {
         self.pass(sequence, sequence + 1);
         self.ended.add(state, 1);
         true
+    }
+
+    /// Ends an event that is put aside and not on lease. False when it is not.
+    pub(crate) fn end_aside(&mut self, sequence: u64, state: Terminal) -> bool {
+        self.retries.contains_key(&sequence) && !self.leased.contains_key(&sequence) && self.end(sequence, state)
     }
 
     /// Ends the events `first..until` that wait to be handed out: they are gone. How many those were.

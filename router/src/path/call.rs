@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::time::Instant;
 use weft_eventlog::Sequence;
+use weft_functions::manifest::Kind;
 use weft_functions::policy::Verb;
 use weft_functions::value::Namespaced;
 use weft_runtime::Body;
@@ -68,6 +69,10 @@ impl fmt::Display for Target {
 pub struct Outside {
     /// `host` or `host:port`, lower case.
     pub authority: Arc<str>,
+    /// The kind of the resource that reaches outside: a function, or a trigger with a `url:`.
+    pub owner_kind: Kind,
+    /// Its name. Policies select calls to the outside by it.
+    pub owner: Namespaced,
     /// Which addresses it may turn out to have.
     pub reach: Reach,
 }
@@ -138,13 +143,24 @@ pub struct Cause {
     topic: Namespaced,
     sequence: Sequence,
     trigger: Namespaced,
+    /// Sets what the mesh emits about the event (a dead letter's copy) apart from what the subscriber emits.
+    label: String,
     emitted: AtomicU32,
 }
 
 impl Cause {
     /// The cause for one attempt at delivering the event at `sequence` of `topic` by `trigger`.
     pub fn new(topic: Namespaced, sequence: Sequence, trigger: Namespaced) -> Arc<Self> {
-        Arc::new(Self { topic, sequence, trigger, emitted: AtomicU32::new(0) })
+        Self::labelled(topic, sequence, trigger, String::new())
+    }
+
+    /// The cause of the copy that goes to a dead letter topic when `attempt` was the last.
+    pub fn dead(topic: Namespaced, sequence: Sequence, trigger: Namespaced, attempt: u32) -> Arc<Self> {
+        Self::labelled(topic, sequence, trigger, format!("dead/{attempt}/"))
+    }
+
+    fn labelled(topic: Namespaced, sequence: Sequence, trigger: Namespaced, label: String) -> Arc<Self> {
+        Arc::new(Self { topic, sequence, trigger, label, emitted: AtomicU32::new(0) })
     }
 
     /// The number of the next thing that this attempt emits, or `None` when it has emitted [`EMISSIONS_MAX`] already.
@@ -153,9 +169,9 @@ impl Cause {
         self.emitted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
     }
 
-    /// The dedupe id of the event that this attempt emits under `label` (an emission's number, or `dead`).
-    pub fn derived_id(&self, label: impl fmt::Display) -> String {
-        format!("derived/{}/{}/{}/{label}", self.topic, self.sequence, self.trigger)
+    /// The dedupe id of the event at `place` of what this attempt emits as its `emission`th thing.
+    pub fn derived_id(&self, emission: u32, place: usize) -> String {
+        format!("derived/{}/{}/{}/{}{emission}/{place}", self.topic, self.sequence, self.trigger, self.label)
     }
 }
 
@@ -169,14 +185,16 @@ mod tests {
 
     #[test]
     fn emissions_are_numbered_alike_in_each_attempt_and_end() {
-        let attempt = || Cause::new(name("default/orders"), Sequence::from(7), name("default/bill"));
+        let attempt = || Cause::new(name("default/orders"), "7".parse().expect("a sequence"), name("default/bill"));
         let (first, second) = (attempt(), attempt());
         let ids = |cause: &Cause| -> Vec<String> {
-            std::iter::from_fn(|| cause.next_emission()).map(|n| cause.derived_id(n)).collect()
+            std::iter::from_fn(|| cause.next_emission()).map(|n| cause.derived_id(n, 0)).collect()
         };
         let (a, b) = (ids(&first), ids(&second));
         assert_eq!(a, b);
         assert_eq!(a.len(), EMISSIONS_MAX as usize);
-        assert_eq!(a[0], "derived/default/orders/7/default/bill/0");
+        assert_eq!(a[0], "derived/default/orders/7/default/bill/0/0");
+        let dead = Cause::dead(name("default/orders"), "7".parse().expect("a sequence"), name("default/bill"), 3);
+        assert_eq!(dead.derived_id(0, 0), "derived/default/orders/7/default/bill/dead/3/0/0");
     }
 }

@@ -12,6 +12,8 @@ const PRINCIPAL_FIELD: &str = "weft/principal";
 const ORIGIN_FIELD: &str = "weft/origin";
 const VIA_FIELD: &str = "weft/via";
 const HOPS_FIELD: &str = "weft/hops";
+/// Stands in the record of an event without data, which is not the same as one whose data is empty.
+const NO_DATA_FIELD: &str = "weft/nodata";
 
 /// Who stands behind a kept event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,9 @@ pub fn seal(event: &Event, envelope: &Envelope) -> Vec<(String, String)> {
     if let Some(via) = &envelope.caller.via {
         headers.push((VIA_FIELD.to_owned(), via.to_string()));
     }
+    if event.data().is_none() {
+        headers.push((NO_DATA_FIELD.to_owned(), String::new()));
+    }
     headers.extend(event.to_fields());
     headers
 }
@@ -64,7 +69,8 @@ pub fn open(headers: &[(String, String)], body: bytes::Bytes) -> Result<(Event, 
     };
     let hops = field(HOPS_FIELD)?.parse().map_err(|_| EnvelopeError::Field(HOPS_FIELD))?;
     let attributes = headers.iter().filter(|(key, _)| !key.contains('/'));
-    let event = Event::from_fields(attributes.map(|(key, value)| (key.as_str(), value.as_str())), body)?;
+    let data = field(NO_DATA_FIELD).is_err().then_some(body);
+    let event = Event::from_fields(attributes.map(|(key, value)| (key.as_str(), value.as_str())), data)?;
     Ok((event, Envelope { caller, hops }))
 }
 

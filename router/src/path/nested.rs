@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
+use weft_functions::manifest::Kind;
 use weft_functions::policy::Verb;
 use weft_runtime::{Body, Outbound, OutboundError, OutboundTimeouts};
 
@@ -60,14 +61,18 @@ impl Nested {
     fn outside(&self, uri: &http::Uri, host: &str) -> Target {
         let secure = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let listed = self.function.resource.spec.allow_hosts.iter().any(|entry| entry.matches(host, port));
+        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().ok();
+        let listed = self.function.resource.spec.allow_hosts.iter().any(|entry| match literal {
+            Some(address) => entry.allows_address(address, port),
+            None => entry.allows_name(host, port),
+        });
         if !listed {
             let log = format!("{host}:{port} is not in allowHosts of function {}", self.function.name);
             return Target::Nowhere(Failure::hidden(Reason::EgressDenied, log));
         }
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok();
-        let reach = if literal { Reach::Anywhere } else { Reach::Public };
-        Target::Outside(Outside { authority: format!("{host}:{port}").into(), reach })
+        let reach = if literal.is_some() { Reach::Anywhere } else { Reach::Public };
+        let authority = format!("{host}:{port}").into();
+        Target::Outside(Outside { authority, owner_kind: Kind::Function, owner: self.function.name.clone(), reach })
     }
 }
 

@@ -4,9 +4,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use weft_runtime::{Body, InvokeError};
+use weft_runtime::{Body, BodyError, BodyErrorKind, InvokeError, full};
 
 use super::decision::DecisionId;
 
@@ -41,6 +40,8 @@ macro_rules! reasons {
 // 503 only when retrying can help; never for policy, never for a function's bug.
 reasons! {
     RequestAmbiguous "REQUEST_AMBIGUOUS" 400 Deny "the request can be read in more than one way";
+    RequestBroken "REQUEST_BROKEN" 400 Deny "the request's body broke off or is malformed";
+    HeadTooLarge "HEAD_TOO_LARGE" 431 Deny "the request's headers are larger than allowed";
     RequestTooSlow "REQUEST_TOO_SLOW" 408 Deny "the request's body came too slowly";
     RequestTooLarge "REQUEST_TOO_LARGE" 413 Deny "the request's body is larger than allowed";
     UriTooLong "URI_TOO_LONG" 414 Deny "the request's target is longer than allowed";
@@ -193,10 +194,16 @@ struct Problem<'a> {
     decision: &'a str,
 }
 
-/// A body that is there already.
-pub fn full(bytes: impl Into<Bytes>) -> Body {
-    use http_body_util::BodyExt;
-    http_body_util::Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+impl From<&BodyError> for Failure {
+    /// A request's body that could not be read to its end.
+    fn from(error: &BodyError) -> Self {
+        let reason = match error.kind {
+            BodyErrorKind::TooLarge => Reason::RequestTooLarge,
+            BodyErrorKind::TimedOut => Reason::RequestTooSlow,
+            BodyErrorKind::Aborted | BodyErrorKind::Guest => Reason::RequestBroken,
+        };
+        Self::open(reason, error.message.clone())
+    }
 }
 
 impl From<InvokeError> for Failure {
@@ -210,8 +217,8 @@ impl From<InvokeError> for Failure {
             InvokeError::QueueFull => Reason::LimitQueue,
             InvokeError::QueueTimeout => Reason::ColdTimeout,
             InvokeError::LoadFailed(_) => Reason::ColdLoadFailed,
-            InvokeError::Cancelled => Reason::CallerGone,
-            InvokeError::Draining | InvokeError::Retired => Reason::Draining,
+            InvokeError::BadRequest(_) => Reason::RequestAmbiguous,
+            InvokeError::Cancelled | InvokeError::Draining | InvokeError::Retired => Reason::Draining,
         };
         Self::hidden(reason, error.to_string())
     }

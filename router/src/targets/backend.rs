@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use weft_runtime::{Body, Invocation, Outbound, Revision};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt, BodyStream, StreamBody};
+use weft_runtime::{Body, Invocation, Outbound, Revision, empty, full};
 
 use crate::path::call::{Call, Caller};
 use crate::path::outcome::Failure;
@@ -27,11 +30,38 @@ pub async fn invoke(
     outbound: Arc<dyn Outbound>,
 ) -> Result<http::Response<Body>, Failure> {
     assert_identity(call.request.headers_mut(), &call.caller);
-    let invocation = Invocation { request: call.request, deadline: call.deadline, outbound };
+    let (head, body) = call.request.into_parts();
+    let request = http::Request::from_parts(head, begun(body).await?);
     drop(permit);
+    let invocation = Invocation { request, deadline: call.deadline, outbound };
     let mut response = revision.invoke(invocation).await?;
     strip_mesh_headers(response.headers_mut());
     Ok(response)
+}
+
+/// Waits for the body's first bytes or its end, so that a client that announces a body and sends nothing holds no
+/// instance (`threats.md` A-03).
+async fn begun(mut body: Body) -> Result<Body, Failure> {
+    if body.is_end_stream() {
+        return Ok(body);
+    }
+    match body.frame().await {
+        None => Ok(empty()),
+        Some(Ok(first)) if body.is_end_stream() => Ok(once(first)),
+        Some(Ok(first)) => {
+            let rest = BodyStream::new(body);
+            Ok(BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter([Ok(first)]).chain(rest))))
+        }
+        Some(Err(error)) => Err((&error).into()),
+    }
+}
+
+/// A body of one frame that says at once that it ends after it.
+fn once(frame: Frame<bytes::Bytes>) -> Body {
+    match frame.into_data() {
+        Ok(data) => full(data),
+        Err(trailers) => StreamBody::new(futures_util::stream::iter([Ok(trailers)])).boxed_unsync(),
+    }
 }
 
 /// Sets the identity headers from the verified caller; whatever stood there is replaced.

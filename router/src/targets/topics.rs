@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 use weft_eventlog::{Accepted, AppendError, Appended, DedupeKey, NewRecord, Topic};
 use weft_functions::event::http as binding;
 use weft_functions::event::{Event, EventError, EventErrorKind, EventLimits};
-use weft_runtime::{Body, BodyError, BodyErrorKind};
+use weft_runtime::{Body, BodyError, full};
 
 use crate::path::call::{Call, EMISSIONS_MAX};
 use crate::path::envelope::{self, Envelope};
-use crate::path::outcome::{Failure, Reason, full};
+use crate::path::outcome::{Failure, Reason};
 use crate::path::policy::Permit;
 
 /// The one attribute beginning with `weft` that a publisher may set.
@@ -27,14 +27,14 @@ pub async fn publish(permit: Permit, topic: &dyn Topic, call: Call) -> Result<ht
     let envelope = Envelope { caller: call.caller, hops: call.hops };
     let (head, body) = call.request.into_parts();
     let body = read(body, limits.batch_bytes).await?;
-    let events: Vec<Event> = binding::decode(&head.headers, body, &limits)?.iter().map(strip).collect();
+    let events: Vec<Event> = binding::decode(&head.headers, body, &limits)?.into_iter().map(strip).collect();
     let emission = match &call.cause {
         Some(cause) => Some((cause, cause.next_emission().ok_or_else(too_many)?)),
         None => None,
     };
     let records = events.iter().enumerate().map(|(place, event)| {
         let dedupe = match &emission {
-            Some((cause, number)) => derived(cause.derived_id(format_args!("{number}/{place}"))),
+            Some((cause, number)) => derived(cause.derived_id(*number, place)),
             None => DedupeKey { id: dedupe_id(event).into(), digest: digest(event) },
         };
         record(event, &envelope, dedupe)
@@ -54,18 +54,11 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Failure> {
         Err(error) if error.is::<LengthLimitError>() => {
             Err(Failure::open(Reason::EventTooLarge, format!("at most {limit} bytes are taken at once")))
         }
-        Err(error) => Err(unreadable(error.downcast_ref::<BodyError>())),
+        Err(error) => match error.downcast_ref::<BodyError>() {
+            Some(error) => Err(error.into()),
+            None => Err(Failure::hidden(Reason::RequestBroken, error.to_string())),
+        },
     }
-}
-
-fn unreadable(error: Option<&BodyError>) -> Failure {
-    let reason = match error.map(|error| error.kind) {
-        Some(BodyErrorKind::TimedOut) => Reason::RequestTooSlow,
-        Some(BodyErrorKind::TooLarge) => Reason::EventTooLarge,
-        _ => Reason::CallerGone,
-    };
-    let log = error.map_or_else(|| "the body ended early".to_owned(), |error| error.message.clone());
-    Failure::hidden(reason, log)
 }
 
 impl From<EventError> for Failure {
@@ -83,15 +76,15 @@ impl From<AppendError> for Failure {
         match &error {
             AppendError::Conflict { .. } => Self::open(Reason::EventConflict, error.to_string()),
             AppendError::TooLarge { .. } => Self::open(Reason::EventTooLarge, error.to_string()),
-            AppendError::Full => Self::hidden(Reason::TopicFull, error.to_string()),
-            AppendError::Closed => Self::hidden(Reason::Draining, error.to_string()),
-            AppendError::Failed(_) => Self::hidden(Reason::LogUnavailable, error.to_string()),
+            AppendError::Full { .. } => Self::hidden(Reason::TopicFull, error.to_string()),
+            AppendError::Closed { .. } => Self::hidden(Reason::Draining, error.to_string()),
+            _ => Self::hidden(Reason::LogUnavailable, error.to_string()),
         }
     }
 }
 
 /// Attributes beginning with `weft` are the mesh's own: what a publisher sends under such a name is dropped.
-fn strip(event: &Event) -> Event {
+fn strip(event: Event) -> Event {
     event.without_extensions(|name| name.starts_with("weft") && name != CLIENT_ATTRIBUTE)
 }
 
@@ -191,7 +184,7 @@ mod tests {
     #[test]
     fn attributes_of_ours_are_dropped_but_for_the_one_publishers_may_set() {
         let named = |event: Event, name: &str| event.with_extension(name, "2030-01-01T00:00:00Z").expect("valid");
-        let stripped = strip(&named(named(named(event("1", "/a", ""), "weftorigin"), "weft"), CLIENT_ATTRIBUTE));
+        let stripped = strip(named(named(named(event("1", "/a", ""), "weftorigin"), "weft"), CLIENT_ATTRIBUTE));
         assert_eq!(stripped.extension("weftorigin"), None);
         assert_eq!(stripped.extension("weft"), None);
         assert!(stripped.extension(CLIENT_ATTRIBUTE).is_some());

@@ -1,0 +1,191 @@
+//! A topic on disk: what it answers to callers. What a commit does is in `topic/commit.rs`.
+
+mod commit;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use tokio::sync::{oneshot, watch};
+
+use super::blocking;
+use super::committer::Committer;
+use super::log::SegmentLog;
+use super::record::decode_records;
+use crate::lock::lock;
+use crate::record::check_batch;
+use crate::{
+    AppendError, Appended, Bounds, Clock, LogError, NewRecord, Record, Sequence, Topic, TopicConfig, TopicStats,
+};
+use commit::{Append, TopicCommit};
+
+/// The floors of the consumers of a topic, by consumer: what retention must not take while it refuses.
+pub(super) type Floors = Mutex<HashMap<String, Arc<AtomicU64>>>;
+
+/// What committing and asking share.
+pub(super) struct Shared {
+    config: Mutex<TopicConfig>,
+    pub(super) floors: Floors,
+    next: watch::Sender<Sequence>,
+    stats: Mutex<TopicStats>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A topic on disk.
+pub(super) struct LocalTopic {
+    name: String,
+    pub(super) log: Arc<SegmentLog>,
+    pub(super) shared: Arc<Shared>,
+    committer: Arc<Committer<TopicCommit>>,
+    closed: AtomicBool,
+}
+
+impl LocalTopic {
+    /// Opens or creates it, reading all of it. Blocks.
+    pub(super) fn open(
+        storage: Arc<dyn super::Storage>,
+        dir: std::path::PathBuf,
+        name: &str,
+        config: TopicConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LogError> {
+        let window_from = clock.now_ms().saturating_sub(millis(config.dedupe_window));
+        let mut seen = crate::dedupe::Seen::default();
+        let log = SegmentLog::open(storage, dir, format!("topics/{name}"), &mut |found, payload| {
+            if found.frame.admitted_ms >= window_from {
+                commit::remember(&mut seen, &found.frame, payload);
+            }
+        })?;
+        let log = Arc::new(log);
+        let next = watch::Sender::new(Sequence::new(log.next()));
+        let (config, floors, stats) = (Mutex::new(config), Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { config, floors, next, stats, clock });
+        let commit = TopicCommit::new(log.clone(), shared.clone(), seen)?;
+        let committer = Committer::new(name.to_owned(), commit);
+        Ok(Self { name: name.to_owned(), log, shared, committer, closed: AtomicBool::new(false) })
+    }
+
+    /// Applies another configuration from the next commit on.
+    pub(super) fn configure(&self, config: TopicConfig) {
+        *lock(&self.shared.config) = config;
+    }
+
+    /// What has to be done now and then: retention by age, and the sync that relaxed appends did not wait for. Blocks.
+    pub(super) fn tend(&self) {
+        self.committer.with(TopicCommit::tend);
+    }
+
+    /// Makes sure that no sequence below `next` is given again. Blocks.
+    pub(super) fn skip_to(&self, next: u64) -> Result<(), LogError> {
+        self.committer.with(|commit| commit.skip_to(next))
+    }
+
+    /// Commits what is queued, syncs, and takes no more. Blocks.
+    pub(super) fn close(&self) -> Result<(), LogError> {
+        self.closed.store(true, Ordering::Release);
+        self.committer.close();
+        self.committer.with(TopicCommit::flush)
+    }
+
+    /// Reads on from `from`; also the position to go on from. What is before it and not among the records is lost.
+    /// Blocks.
+    pub(super) fn read_on(
+        &self,
+        from: u64,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<(Vec<Record>, u64), LogError> {
+        let (mut records, mut bytes, mut stopped) = (Vec::new(), 0, None);
+        let reached = self.log.read(from, &mut |frame, payload| {
+            let Some(decoded) = decode_records(frame, payload) else {
+                tracing::error!(topic = %self.name, first = frame.sequence, last = frame.next() - 1, "a frame holds no records");
+                return true;
+            };
+            for record in decoded.into_iter().filter(|record| record.sequence.get() >= from) {
+                if records.len() >= max_records || bytes >= max_bytes {
+                    stopped = Some(record.sequence.get());
+                    return false;
+                }
+                bytes += record.body.len();
+                records.push(record);
+            }
+            true
+        })?;
+        Ok((records, stopped.unwrap_or(reached)))
+    }
+
+    fn check_open(&self) -> Result<(), LogError> {
+        if self.closed.load(Ordering::Acquire) { Err(LogError::Closed { name: self.name.clone() }) } else { Ok(()) }
+    }
+}
+
+/// A duration as the milliseconds that clocks count.
+pub(super) fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The handle that callers get.
+pub(super) struct TopicHandle(pub(super) Arc<LocalTopic>);
+
+#[async_trait]
+impl Topic for TopicHandle {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    async fn append(&self, records: Vec<NewRecord>) -> Result<Vec<Appended>, AppendError> {
+        let closed = || AppendError::Closed { name: self.0.name.clone() };
+        check_batch(&records)?;
+        if records.is_empty() {
+            return self.0.check_open().map(|()| Vec::new()).map_err(|_| closed());
+        }
+        let bytes = records.iter().map(NewRecord::bytes).sum();
+        let (answer, answered) = oneshot::channel();
+        match self.0.committer.submit(Append { records, answer }, bytes) {
+            Err(LogError::Closed { .. }) => return Err(closed()),
+            queued => queued?,
+        }
+        // No answer: the runtime is shutting down, and whether the records were written is unknown.
+        answered.await.map_err(|_| AppendError::Failed(LogError::Closed { name: self.0.name.clone() }))?
+    }
+
+    async fn read(&self, from: Sequence, max_records: usize, max_bytes: usize) -> Result<Vec<Record>, LogError> {
+        self.0.check_open()?;
+        let topic = self.0.clone();
+        let read = move || topic.read_on(from.get(), max_records.max(1), max_bytes.max(1)).map(|(records, _)| records);
+        blocking(&self.0.name, read).await
+    }
+
+    fn bounds(&self) -> Bounds {
+        let next = self.0.log.next();
+        Bounds { first: Sequence::new(self.0.log.first().min(next)), next: Sequence::new(next) }
+    }
+
+    fn watch(&self) -> watch::Receiver<Sequence> {
+        self.0.shared.next.subscribe()
+    }
+
+    async fn find_by_time(&self, ms: u64) -> Result<Sequence, LogError> {
+        self.0.check_open()?;
+        let log = self.0.log.clone();
+        let find = move || {
+            let segments = log.segments();
+            let Some(segment) = segments.iter().find(|segment| segment.extent(|extent| extent.newest_ms >= ms)) else {
+                return Ok(Sequence::new(log.next()));
+            };
+            let mut found = None;
+            let end = log.read(segment.header.first, &mut |frame, _| {
+                found = (frame.admitted_ms >= ms).then_some(frame.sequence);
+                found.is_none()
+            })?;
+            Ok(Sequence::new(found.unwrap_or(end)))
+        };
+        blocking(&self.0.name, find).await
+    }
+
+    fn stats(&self) -> TopicStats {
+        let (bytes, segments) = self.0.log.size();
+        TopicStats { bytes, segments: segments as u64, quarantined: self.0.log.lost(), ..*lock(&self.0.shared.stats) }
+    }
+}

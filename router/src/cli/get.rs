@@ -1,0 +1,234 @@
+//! `weft get`: resources as a table, with the columns a person looks for first.
+//!
+//! A column is a header and where its value stands in the resource; adding one is adding a line.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use weft_functions::manifest::Kind;
+
+use super::client::Admin;
+use super::resource::{cell, count, events_kept};
+use super::{Global, table, terminal};
+
+/// `weft get KIND [NAME]`
+#[derive(Debug, clap::Args)]
+pub(super) struct GetArgs {
+    /// function, topic, trigger, policy or all
+    #[arg(value_parser = kinds)]
+    kind: Kinds,
+    /// The resource's name, or NAMESPACE/NAME; without it all are listed, of every namespace unless -n is given
+    name: Option<String>,
+}
+
+/// What to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kinds {
+    One(Kind),
+    All,
+}
+
+/// A column: its header and how its cell is found.
+type Column = (&'static str, fn(&Value) -> String);
+
+const NAME: Column = ("NAME", |item| cell(item, "/metadata/name"));
+const NAMESPACE: Column = ("NAMESPACE", |item| cell(item, "/metadata/namespace"));
+
+const FUNCTION: [Column; 7] = [
+    NAME,
+    NAMESPACE,
+    ("REVISION", |item| cell(item, "/status/revision")),
+    ("READY", |item| cell(item, "/status/ready")),
+    ("INSTANCES", |item| cell(item, "/status/instances")),
+    ("CALLS", |item| cell(item, "/status/calls")),
+    ("URL", |item| cell(item, "/status/url")),
+];
+
+const TOPIC: [Column; 7] = [
+    NAME,
+    NAMESPACE,
+    ("EVENTS", |item| or_nothing(events_kept(item))),
+    ("SIZE", |item| count(item, "/status/bytes").map_or_else(|| table::NOTHING.to_owned(), table::bytes)),
+    ("DURABILITY", |item| cell(item, "/status/durability")),
+    ("TRIGGERS", |item| cell(item, "/status/triggers")),
+    ("URL", |item| cell(item, "/status/url")),
+];
+
+const TRIGGER: [Column; 9] = [
+    NAME,
+    NAMESPACE,
+    ("TOPIC", |item| cell(item, "/status/topic")),
+    ("TARGET", |item| cell(item, "/status/target")),
+    ("ACCEPTED", |item| cell(item, "/status/accepted")),
+    ("DELIVERED", |item| cell(item, "/status/delivered")),
+    ("FILTERED", |item| cell(item, "/status/filtered")),
+    ("PENDING", |item| cell(item, "/status/pending")),
+    ("DEAD", |item| cell(item, "/status/dead")),
+];
+
+const POLICY: [Column; 5] = [
+    NAME,
+    NAMESPACE,
+    ("ACTION", |item| cell(item, "/status/action")),
+    ("TARGETS", |item| targets(item)),
+    ("SOURCE", |item| cell(item, "/status/source")),
+];
+
+pub(super) async fn run(args: &GetArgs, global: &Global) -> anyhow::Result<ExitCode> {
+    match (args.kind, &args.name) {
+        (Kinds::One(kind), Some(name)) => one(kind, name, global).await,
+        (Kinds::All, Some(_)) => {
+            Err(super::failure::wrong("'all' takes no name: say which kind, such as 'weft get function NAME'"))
+        }
+        (Kinds::One(kind), None) => list(&[kind], global).await,
+        (Kinds::All, None) => list(&Kind::ALL, global).await,
+    }
+}
+
+async fn one(kind: Kind, name: &str, global: &Global) -> anyhow::Result<ExitCode> {
+    let item = global.client()?.resource(kind, &global.target(name)?).await?;
+    if global.json() {
+        terminal::say_json(&item)?;
+    } else {
+        terminal::say(&rendered(kind, &[item]))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(kinds: &[Kind], global: &Global) -> anyhow::Result<ExitCode> {
+    let namespace = global.typed_namespace()?;
+    let namespace = namespace.as_ref().map(weft_functions::value::Name::as_str);
+    let found = ask(&global.client()?, kinds, namespace).await?;
+    if global.json() {
+        let items: Vec<_> = found.into_iter().flat_map(|(_, items)| items).collect();
+        terminal::say_json(&json!({ "items": items }))?;
+    } else {
+        let filled = found.iter().filter(|(_, items)| !items.is_empty());
+        let tables: Vec<_> = filled.map(|(kind, items)| rendered(*kind, items)).collect();
+        if tables.is_empty() {
+            terminal::note(&nothing(kinds, namespace));
+        } else {
+            terminal::say(&tables.join("\n\n"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn ask(admin: &Admin, kinds: &[Kind], namespace: Option<&str>) -> anyhow::Result<Vec<(Kind, Vec<Value>)>> {
+    let mut found = Vec::with_capacity(kinds.len());
+    for kind in kinds {
+        found.push((*kind, admin.list(*kind, namespace).await?));
+    }
+    Ok(found)
+}
+
+fn rendered(kind: Kind, items: &[Value]) -> String {
+    let columns: &[Column] = match kind {
+        Kind::Function => &FUNCTION,
+        Kind::Topic => &TOPIC,
+        Kind::Trigger => &TRIGGER,
+        Kind::Policy => &POLICY,
+    };
+    let header: Vec<_> = columns.iter().map(|(header, _)| *header).collect();
+    let row = |item: &Value| columns.iter().map(|(_, find)| find(item)).collect();
+    table::render(&header, &items.iter().map(row).collect::<Vec<_>>())
+}
+
+/// An empty list is an answer, and says how it would not be empty.
+fn nothing(kinds: &[Kind], namespace: Option<&str>) -> String {
+    let what = match kinds {
+        [kind] => kind.plural(),
+        _ => "resources",
+    };
+    let place = namespace.map(|namespace| format!(" in the namespace {namespace}")).unwrap_or_default();
+    format!("no {what}{place}; make some with 'weft apply -f PATH' or 'weft deploy NAME MODULE'")
+}
+
+fn or_nothing(count: Option<u64>) -> String {
+    count.map_or_else(|| table::NOTHING.to_owned(), |count| count.to_string())
+}
+
+/// A policy without targets binds its whole namespace, which is the opposite of nothing.
+fn targets(policy: &Value) -> String {
+    super::resource::text(policy, "/spec/targets").unwrap_or_else(|| "everything".to_owned())
+}
+
+/// Reads a kind, singular or plural, in any case.
+pub(super) fn kind(text: &str) -> Result<Kind, String> {
+    text.parse::<Kind>().map_err(|error| error.to_string())
+}
+
+fn kinds(text: &str) -> Result<Kinds, String> {
+    if text.eq_ignore_ascii_case("all") { Ok(Kinds::All) } else { kind(text).map(Kinds::One) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(status: &Value) -> Value {
+        json!({"metadata": {"name": "n", "namespace": "default"}, "spec": {}, "status": status})
+    }
+
+    #[test]
+    fn every_kind_has_its_columns() {
+        let check = |kind: Kind, item: Value, expect: &str| assert_eq!(rendered(kind, &[item]), expect);
+        check(
+            Kind::Function,
+            item(
+                &json!({"revision": "n-00002", "ready": true, "instances": 0, "calls": 12, "url": "http://n.localhost:8080/"}),
+            ),
+            "NAME   NAMESPACE   REVISION   READY   INSTANCES   CALLS   URL\n\
+             n      default     n-00002    true            0      12   http://n.localhost:8080/",
+        );
+        check(
+            Kind::Topic,
+            item(
+                &json!({"first": "1", "next": "42", "bytes": 2048, "durability": "strict", "triggers": ["a", "b"], "url": "http://topics.localhost:8080/default/n"}),
+            ),
+            "NAME   NAMESPACE   EVENTS   SIZE      DURABILITY   TRIGGERS   URL\n\
+             n      default         41   2.0 KiB   strict       a,b        http://topics.localhost:8080/default/n",
+        );
+        check(
+            Kind::Trigger,
+            item(
+                &json!({"topic": "default/orders", "target": "function default/billing", "accepted": 9, "delivered": 7, "filtered": 1, "pending": 1, "dead": 0}),
+            ),
+            "NAME   NAMESPACE   TOPIC            TARGET                     ACCEPTED   DELIVERED   FILTERED   PENDING   DEAD\n\
+             n      default     default/orders   function default/billing          9           7          1         1      0",
+        );
+        check(
+            Kind::Policy,
+            item(&json!({"action": "ALLOW", "source": "app.yaml:3"})),
+            "NAME   NAMESPACE   ACTION   TARGETS      SOURCE\nn      default     ALLOW    everything   app.yaml:3",
+        );
+    }
+
+    #[test]
+    fn a_field_the_node_left_out_is_a_dash() {
+        let row = "NAME   NAMESPACE   REVISION   READY   INSTANCES   CALLS   URL\nn      default     -          -       -           -       -";
+        assert_eq!(rendered(Kind::Function, &[item(&json!({}))]), row);
+    }
+
+    #[test]
+    fn a_kind_is_singular_or_plural_in_any_case() {
+        let check = |text: &str, expect: Kinds| assert_eq!(kinds(text), Ok(expect));
+        check("function", Kinds::One(Kind::Function));
+        check("Topics", Kinds::One(Kind::Topic));
+        check("TRIGGER", Kinds::One(Kind::Trigger));
+        check("policies", Kinds::One(Kind::Policy));
+        check("all", Kinds::All);
+        assert!(kinds("secret").is_err());
+    }
+
+    #[test]
+    fn an_empty_list_says_what_is_not_there() {
+        let check = |kinds: &[Kind], namespace: Option<&str>, expect: &str| {
+            let said = nothing(kinds, namespace);
+            assert!(said.starts_with(expect), "{said}");
+        };
+        check(&[Kind::Policy], None, "no policies;");
+        check(&[Kind::Function], Some("shop"), "no functions in the namespace shop;");
+        check(&Kind::ALL, None, "no resources;");
+    }
+}

@@ -1,0 +1,104 @@
+//! From a topic to calls: one worker per trigger leases events, turns each into a [`Call`](crate::path::call::Call) with
+//! the publisher's identity, and settles it by what the call came to. This file starts and stops workers as triggers
+//! come, change and go; it is separate from the workers because a worker knows its own trigger only.
+
+mod attempt;
+mod dead_letter;
+mod reply;
+pub mod retry;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use weft_eventlog::Clock;
+use weft_functions::value::Namespaced;
+
+use crate::path::Mesh;
+use crate::path::snapshot::{DeployedTrigger, Snapshot};
+use crate::telemetry::metrics::Metrics;
+
+/// Bytes of events in flight to all targets together. Triggers wait for room instead of filling memory: 64 MiB holds
+/// 64 events of the largest size, and the default `inFlight` of 4,096 triggers with events of 1 KiB.
+const IN_FLIGHT_KIB: usize = 64 * 1024;
+
+/// What workers share.
+pub struct Parts {
+    /// The way through the mesh.
+    pub mesh: Arc<Mesh>,
+    /// The time that due times are written in.
+    pub clock: Arc<dyn Clock>,
+    /// Where replies without a place are counted.
+    pub metrics: Arc<Metrics>,
+    /// Where retries get their jitter from.
+    pub seed: u64,
+    /// Whether a `url:` may lie on a loopback or private address (`weft dev`).
+    pub reach_private: bool,
+}
+
+/// All workers of the node.
+pub struct Deliveries {
+    parts: Arc<Parts>,
+    budget: Arc<Semaphore>,
+    workers: Mutex<HashMap<Namespaced, Running>>,
+}
+
+struct Running {
+    trigger: Arc<DeployedTrigger>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Deliveries {
+    /// No workers yet.
+    pub fn new(parts: Parts) -> Self {
+        let budget = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
+        Self { parts: Arc::new(parts), budget, workers: Mutex::default() }
+    }
+
+    /// Makes the workers those of `snapshot`: starts new ones, stops those whose trigger is gone, and restarts those
+    /// whose trigger changed. Returns when the stopped ones have settled what they held.
+    pub async fn reconcile(&self, snapshot: &Snapshot) {
+        let stopped = self.stop(|name, running| {
+            snapshot.triggers.get(name).is_none_or(|trigger| !Arc::ptr_eq(trigger, &running.trigger))
+        });
+        for task in stopped {
+            // A worker that panicked has said so in the log; its leases come back when the consumer is opened again.
+            let _ = task.await;
+        }
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, trigger) in &snapshot.triggers {
+            workers.entry(name.clone()).or_insert_with(|| self.start(trigger));
+        }
+    }
+
+    /// Stops leasing at once, waits until what is in flight is settled, and gives up after `patience`.
+    pub async fn drain(&self, patience: Duration) {
+        let stopped = self.stop(|_, _| true);
+        let all = futures_util::future::join_all(stopped);
+        if tokio::time::timeout(patience, all).await.is_err() {
+            tracing::warn!("deliveries were still in flight when the drain ended; they will be delivered again");
+        }
+    }
+
+    fn start(&self, trigger: &Arc<DeployedTrigger>) -> Running {
+        let stop = CancellationToken::new();
+        let worker = worker::Worker::new(self.parts.clone(), trigger.clone(), self.budget.clone());
+        let task = tokio::spawn(worker.run(stop.clone()));
+        Running { trigger: trigger.clone(), stop, task }
+    }
+
+    fn stop(&self, which: impl Fn(&Namespaced, &Running) -> bool) -> Vec<JoinHandle<()>> {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let stopped = workers.extract_if(|name, running| which(name, running));
+        let tasks = stopped.map(|(_, running)| {
+            running.stop.cancel();
+            running.task
+        });
+        tasks.collect()
+    }
+}

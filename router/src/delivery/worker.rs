@@ -1,0 +1,97 @@
+//! One trigger's worker: keeps at most `inFlight` attempts going, within the node's byte budget, and settles each as it
+//! ends. Holds the waiting and no decisions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use weft_eventlog::{Lease, LogError};
+
+use super::{IN_FLIGHT_KIB, Parts, attempt};
+use crate::path::snapshot::DeployedTrigger;
+
+/// How long a worker waits after the log failed, before it asks again. A disk that is full or broken stays so for a
+/// while; the log itself says in its own lines what is wrong.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
+
+/// A trigger at work.
+pub(super) struct Worker {
+    parts: Arc<Parts>,
+    trigger: Arc<DeployedTrigger>,
+    slots: Arc<Semaphore>,
+    budget: Arc<Semaphore>,
+}
+
+impl Worker {
+    pub(super) fn new(parts: Arc<Parts>, trigger: Arc<DeployedTrigger>, budget: Arc<Semaphore>) -> Self {
+        let slots = Arc::new(Semaphore::new(trigger.resource.spec.delivery.in_flight as usize));
+        Self { parts, trigger, slots, budget }
+    }
+
+    /// Leases and delivers until `stop`; then waits for what is in flight.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let mut attempts = JoinSet::new();
+        loop {
+            let leased = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                leased = self.lease() => leased,
+            };
+            match leased {
+                Ok(leased) => {
+                    for (lease, slot) in leased {
+                        self.start(&mut attempts, lease, slot, &stop).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(trigger = %self.trigger.name, %error, "cannot lease events; trying again");
+                    tokio::select! { () = stop.cancelled() => break, () = tokio::time::sleep(LOG_PAUSE) => {} }
+                }
+            }
+            while attempts.try_join_next().is_some() {}
+        }
+        while attempts.join_next().await.is_some() {}
+    }
+
+    /// As many events as there are free slots, each with its slot; waits for the first of either.
+    async fn lease(&self) -> Result<Vec<(Lease, OwnedSemaphorePermit)>, LogError> {
+        // The semaphore is never closed, so an error cannot come; no lease is taken if it did.
+        let Ok(first) = self.slots.clone().acquire_owned().await else { return Ok(Vec::new()) };
+        let mut slots = vec![first];
+        while let Ok(slot) = self.slots.clone().try_acquire_owned() {
+            slots.push(slot);
+        }
+        let leases = self.trigger.consumer.lease(slots.len()).await?;
+        Ok(leases.into_iter().zip(slots).collect())
+    }
+
+    async fn start(
+        &self,
+        attempts: &mut JoinSet<()>,
+        lease: Lease,
+        slot: OwnedSemaphorePermit,
+        stop: &CancellationToken,
+    ) {
+        let kib = (lease.record.body.len() / 1024 + 1).min(IN_FLIGHT_KIB) as u32;
+        let room = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            room = self.budget.clone().acquire_many_owned(kib) => room.ok(),
+        };
+        let Some(room) = room else {
+            self.trigger.consumer.release(&lease);
+            return;
+        };
+        let (parts, trigger) = (self.parts.clone(), self.trigger.clone());
+        attempts.spawn(async move {
+            let _held = (slot, room);
+            let settlement = attempt::run(&parts, &trigger, &lease).await;
+            // What could not be settled stays leased until the log is opened again, and is then delivered again.
+            if let Err(error) = trigger.consumer.settle(&lease, settlement).await {
+                tracing::error!(trigger = %trigger.name, sequence = %lease.record.sequence, %error, "cannot settle an event");
+            }
+        });
+    }
+}

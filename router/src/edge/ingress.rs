@@ -1,0 +1,144 @@
+//! A request becomes a call: made canonical, attributed to its caller, routed by name, and handed to the pipeline. What
+//! cannot be routed goes there too, so that it is recorded and answered like any other refusal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::uri::{Authority, Scheme, Uri};
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use weft_functions::policy::Verb;
+use weft_runtime::{Body, BodyError, BodyErrorKind, empty};
+
+use super::Ambiguous;
+use super::body::{BodyFault, BodyLimits, RequestBody};
+use super::canonical::{Canonical, canonicalise};
+use super::identity::{Authenticate, Credentials};
+use super::listener::{Handler, Peer};
+use crate::path::Mesh;
+use crate::path::call::{Call, Caller, Principal, Target};
+use crate::path::outcome::{Failure, Reason};
+use crate::path::pipeline;
+use crate::targets::backend::strip_identity;
+
+/// How long a caller waits for the first byte of an answer before the mesh gives up. A function's own `limits.timeout`
+/// is shorter by default.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Who is recorded as the caller of a request whose caller could not be told.
+const NOBODY: &str = "unknown";
+
+/// The handler behind a listener.
+pub struct Ingress<A> {
+    mesh: Arc<Mesh>,
+    authenticate: A,
+    limits: BodyLimits,
+}
+
+impl<A: Authenticate> Ingress<A> {
+    /// Requests that enter `mesh` as whom `authenticate` says they come from.
+    pub fn new(mesh: Arc<Mesh>, authenticate: A) -> Self {
+        Self { mesh, authenticate, limits: BodyLimits::default() }
+    }
+
+    fn call(&self, request: Request<Incoming>, peer: Peer) -> Call {
+        let (head, body) = request.into_parts();
+        let principal = self.authenticate.authenticate(Credentials { peer: peer.addr, head: &head });
+        let principal = match principal {
+            Ok(principal) => principal,
+            Err(failure) => return nowhere(nobody(), head, failure),
+        };
+        let canonical = match canonicalise(&head) {
+            Ok(canonical) => canonical,
+            Err(why) => return nowhere(principal, head, ambiguous(why)),
+        };
+        let body = match RequestBody::new(body, self.limits) {
+            Ok(body) => body.map_err(body_error).boxed_unsync(),
+            Err(fault) => return nowhere(principal, head, Failure::open(Reason::RequestTooLarge, fault.to_string())),
+        };
+        let routed = self.mesh.names.inbound(&canonical.host, canonical.path());
+        Call {
+            verb: routed.verb,
+            target: routed.target,
+            caller: Caller::direct(principal),
+            request: Request::from_parts(forwarded(head, &canonical), body),
+            deadline: Instant::now() + ANSWER_TIMEOUT,
+            hops: 0,
+            cause: None,
+        }
+    }
+}
+
+impl<A: Authenticate> Handler for Ingress<A> {
+    type Body = Body;
+
+    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+        pipeline::handle(&self.mesh, self.call(request, peer)).await.response
+    }
+
+    fn refuse(&self, why: Ambiguous, _: Peer) -> Response<Body> {
+        // Nothing is known of such a request, so there is no call to record.
+        let record = self.mesh.records.start(&nowhere(nobody(), Request::new(()).into_parts().0, ambiguous(why)));
+        record.finish(Err(ambiguous(why))).response
+    }
+}
+
+/// The head as it is judged and forwarded: the canonical request and no other.
+fn forwarded(mut head: Parts, canonical: &Canonical) -> Parts {
+    strip_identity(&mut head.headers);
+    let authority = match canonical.port {
+        Some(port) => format!("{}:{port}", canonical.host),
+        None => canonical.host.to_string(),
+    };
+    if let Ok(value) = HeaderValue::from_str(&authority) {
+        head.headers.insert(header::HOST, value);
+    }
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = authority.parse::<Authority>().ok();
+    parts.path_and_query = Some(canonical.target().clone());
+    if let Ok(uri) = Uri::from_parts(parts) {
+        head.uri = uri;
+    }
+    head
+}
+
+fn nowhere(principal: Principal, head: Parts, failure: Failure) -> Call {
+    Call {
+        verb: Verb::Request,
+        target: Target::Nowhere(failure),
+        caller: Caller::direct(principal),
+        request: Request::from_parts(head, empty()),
+        deadline: Instant::now(),
+        hops: 0,
+        cause: None,
+    }
+}
+
+fn nobody() -> Principal {
+    Principal::verified(NOBODY)
+}
+
+fn ambiguous(why: Ambiguous) -> Failure {
+    let reason = match why.status.as_u16() {
+        405 => return Failure::method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+        408 => Reason::RequestTooSlow,
+        414 => Reason::UriTooLong,
+        431 => Reason::HeadTooLarge,
+        501 | 505 => Reason::Unsupported,
+        _ => Reason::RequestAmbiguous,
+    };
+    Failure::open(reason, why.what)
+}
+
+fn body_error(fault: BodyFault) -> BodyError {
+    let kind = match fault {
+        BodyFault::TooLarge { .. } => BodyErrorKind::TooLarge,
+        BodyFault::TooSlow | BodyFault::Idle => BodyErrorKind::TimedOut,
+        BodyFault::Malformed(_) | BodyFault::CutOff(_) => BodyErrorKind::Aborted,
+    };
+    BodyError::new(kind, fault.to_string())
+}

@@ -1,0 +1,153 @@
+//! All policies of a snapshot, arranged so that a question meets only those that can speak to it: the mesh's own
+//! (namespace `weft-system`) and those of the target's namespace.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use weft_functions::manifest::Kind;
+use weft_functions::policy::{Action, Policy, Verb};
+use weft_functions::value::{Name, Namespaced};
+
+use super::Question;
+use crate::path::call::Target;
+use crate::path::outcome::Reason;
+
+/// Policies in this namespace bind the whole mesh.
+pub const MESH_NAMESPACE: &str = "weft-system";
+
+/// What holds where no ALLOW policy selects a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Default {
+    /// `weft dev`.
+    Allow,
+    /// `weft serve`.
+    Deny,
+}
+
+/// What allowed a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// The rule with this index of this ALLOW policy.
+    Rule {
+        /// `ns/name`.
+        policy: Arc<str>,
+        /// Counted from 0.
+        rule: usize,
+    },
+    /// No ALLOW policy selects the target, and the default is to allow.
+    Default,
+}
+
+/// Why a call is refused, for operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// One of the two reasons of policy.
+    pub reason: Reason,
+    /// Names the policy and rule, or says that none allowed.
+    pub why: String,
+}
+
+/// The policies of one snapshot.
+#[derive(Debug)]
+pub struct PolicyIndex {
+    default: Default,
+    by_namespace: HashMap<Name, Vec<Compiled>>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    name: Arc<str>,
+    policy: Policy,
+}
+
+impl PolicyIndex {
+    /// Arranges `policies`; `default` speaks where they are silent.
+    pub fn new(default: Default, policies: impl IntoIterator<Item = Policy>) -> Self {
+        let mut by_namespace: HashMap<Name, Vec<Compiled>> = HashMap::new();
+        for policy in policies {
+            let metadata = &policy.metadata;
+            let name = format!("{}/{}", metadata.namespace, metadata.name).into();
+            by_namespace.entry(metadata.namespace.clone()).or_default().push(Compiled { name, policy });
+        }
+        Self { default, by_namespace }
+    }
+
+    /// Istio's order: DENY; then ALLOW where any selects; then the default.
+    pub fn evaluate(&self, question: Question<'_>) -> Result<Grant, Refusal> {
+        let Some(resource) = Resource::of(question.target) else {
+            return Err(Refusal { reason: Reason::RouteNone, why: "there is no target".to_owned() });
+        };
+        let selecting: Vec<&Compiled> = self.bearing_on(&resource).collect();
+        for compiled in selecting.iter().filter(|compiled| compiled.policy.spec.action == Action::Deny) {
+            if let Some(rule) = compiled.matching_rule(question) {
+                let why = format!("policy {} rule {rule} denies {}", compiled.name, question.caller.principal);
+                return Err(Refusal { reason: Reason::AuthzDenyRule, why });
+            }
+        }
+        let mut selected = false;
+        for compiled in selecting.iter().filter(|compiled| compiled.policy.spec.action == Action::Allow) {
+            if let Some(rule) = compiled.matching_rule(question) {
+                return Ok(Grant::Rule { policy: compiled.name.clone(), rule });
+            }
+            selected |= compiled.speaks_of(question.verb);
+        }
+        match (selected, self.default) {
+            (false, Default::Allow) => Ok(Grant::Default),
+            _ => {
+                let why = format!("no policy allows {} to {} {}", question.caller.principal, question.verb.as_str(), question.target);
+                Err(Refusal { reason: Reason::AuthzNoAllow, why })
+            }
+        }
+    }
+
+    fn bearing_on<'a>(&'a self, resource: &'a Resource<'a>) -> impl Iterator<Item = &'a Compiled> {
+        let mesh = self.by_namespace.iter().filter(|(namespace, _)| namespace.as_str() == MESH_NAMESPACE);
+        let mesh = mesh.flat_map(|(_, policies)| policies);
+        let own = (resource.name.namespace.as_str() != MESH_NAMESPACE)
+            .then(|| self.by_namespace.get(&resource.name.namespace))
+            .flatten()
+            .into_iter()
+            .flatten();
+        mesh.chain(own).filter(move |compiled| compiled.selects(resource))
+    }
+}
+
+/// What a policy's `targets` name: the resource a call is aimed at, or the one that reaches outside.
+struct Resource<'a> {
+    kind: Kind,
+    name: &'a Namespaced,
+}
+
+impl<'a> Resource<'a> {
+    fn of(target: &'a Target) -> Option<Self> {
+        match target {
+            Target::Function(name) => Some(Self { kind: Kind::Function, name }),
+            Target::Topic(name) => Some(Self { kind: Kind::Topic, name }),
+            Target::Outside(outside) => Some(Self { kind: outside.owner_kind, name: &outside.owner }),
+            Target::Nowhere(_) => None,
+        }
+    }
+}
+
+impl Compiled {
+    fn selects(&self, resource: &Resource<'_>) -> bool {
+        let targets = &self.policy.spec.targets;
+        targets.is_empty()
+            || targets.iter().any(|target| target.kind == resource.kind && target.name == resource.name.name)
+    }
+
+    /// A policy without rules matches nothing: `ALLOW` with none allows nobody.
+    fn matching_rule(&self, question: Question<'_>) -> Option<usize> {
+        let principal = Some(question.caller.principal.as_str());
+        self.policy.spec.rules.iter().position(|rule| rule.matches(principal, question.verb))
+    }
+
+    /// Whether an ALLOW of this verb must match here: some rule is about the verb, or there are no rules at all.
+    fn speaks_of(&self, verb: Verb) -> bool {
+        let rules = &self.policy.spec.rules;
+        let about = |rule: &weft_functions::policy::Rule| {
+            rule.to.is_empty() || rule.to.iter().any(|operation| operation.matches(verb))
+        };
+        rules.is_empty() || rules.iter().any(about)
+    }
+}
