@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use weft_eventlog::{EventLog, Journal, LogError, MAX_JOURNAL_ENTRY_BYTES, Sequence};
-use weft_functions::manifest::ResourceId;
+use weft_functions::manifest::{Kind, ResourceId};
 
 use self::record::Record;
 pub use self::record::{FORMAT, RecordError};
@@ -40,8 +40,9 @@ pub enum ChangelogError {
 pub struct Replayed {
     /// The state after the last record.
     pub desired: Desired,
-    /// What the kept records deleted and nobody brought back: triggers, and the topics whose data goes with them. A
-    /// crash may have come between the record and the deed, so whoever restores deletes them again.
+    /// Topics that the kept records deleted with their events and nobody brought back. A crash may have come between the
+    /// record and the deed, so whoever restores deletes them again. (Triggers need no such list: the event log knows
+    /// which positions it has.)
     pub gone: BTreeSet<ResourceId>,
 }
 
@@ -130,7 +131,8 @@ impl Replayed {
     fn replay(&mut self, sequence: Sequence, bytes: &[u8]) -> Result<(), ChangelogError> {
         let unreadable = |source| ChangelogError::Record { sequence, source };
         let plan = Record::decode(bytes).and_then(Record::into_plan).map_err(unreadable)?;
-        self.gone.extend(plan.data_lost(&self.desired));
+        let lost = plan.data_lost(&self.desired);
+        self.gone.extend(lost.into_iter().filter(|id| id.kind == Kind::Topic));
         self.gone.retain(|id| !plan.put.contains_key(id));
         // A checkpoint's entries have numbers of their own; they are kept as they are.
         self.desired = self.desired.after(&plan, sequence.get());

@@ -88,7 +88,7 @@ struct Inner {
     /// Held by the one apply that runs.
     changelog: Mutex<Changelog>,
     view: ArcSwap<View>,
-    /// What the change log deleted and a crash may have left, for [`Deployments::restore`].
+    /// Topics that the change log deleted and a crash may have left, for [`Deployments::restore`].
     gone: Vec<ResourceId>,
 }
 
@@ -222,7 +222,9 @@ impl Inner {
     async fn restore(&self) {
         let view = self.view.load_full();
         let stage = Stage::restore(&self.parts, &view.snapshot, &view.desired).await;
-        self.put_in_force(&view.snapshot, view.desired.clone(), stage, &self.gone).await;
+        let mut gone = cleanup::orphans(&self.parts, &view.desired).await;
+        gone.extend_from_slice(&self.gone);
+        self.put_in_force(&view.snapshot, view.desired.clone(), stage, &gone).await;
     }
 }
 

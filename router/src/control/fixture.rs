@@ -56,6 +56,10 @@ impl EventLog for FlakyLog {
         self.inner.delete_consumer(name).await
     }
 
+    async fn consumers(&self) -> Result<Vec<String>, LogError> {
+        self.inner.consumers().await
+    }
+
     async fn journal(&self, name: &str) -> Result<Arc<dyn Journal>, LogError> {
         Ok(Arc::new(FlakyJournal { inner: self.inner.journal(name).await?, fail: self.fail.clone() }))
     }

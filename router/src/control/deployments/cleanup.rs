@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use weft_eventlog::LogError;
 use weft_functions::manifest::{Kind, ResourceId};
+use weft_functions::value::Namespaced;
 use weft_runtime::{Revision, Runtime};
 
+use super::super::desired::Desired;
 use super::super::modules::ModuleDigest;
 use super::Parts;
 use crate::path::snapshot::Snapshot;
@@ -49,6 +51,20 @@ async fn retire(runtime: Runtime, unnamed: BTreeSet<[u8; 32]>, revisions: Vec<Re
             tracing::warn!(module = %ModuleDigest::from(digest), %error, "cannot remove a compiled artifact");
         }
     }
+}
+
+/// The positions in the event log that belong to no desired trigger: a crash or an error came before their deletion.
+pub(super) async fn orphans(parts: &Parts, desired: &Desired) -> Vec<ResourceId> {
+    let names = match parts.log.consumers().await {
+        Ok(names) => names,
+        Err(error) => {
+            tracing::warn!(%error, "cannot list the positions of triggers; those of deleted ones stay until a later start");
+            return Vec::new();
+        }
+    };
+    let names = names.iter().filter_map(|name| name.parse::<Namespaced>().ok());
+    let ids = names.map(|Namespaced { namespace, name }| ResourceId { kind: Kind::Trigger, namespace, name });
+    ids.filter(|id| !desired.entries.contains_key(id)).collect()
 }
 
 /// Deletes the data of deleted triggers, then of deleted topics. What is gone already is fine.

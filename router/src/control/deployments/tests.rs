@@ -203,7 +203,7 @@ async fn mistakes_are_reported_together_at_their_lines() {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert_eq!(lines[0], "app.yaml:6:11: module: ./hello.wasm: no such file; build it first");
-    assert!(lines[1].starts_with("app.yaml:10:"), "{}", lines[1]);
+    assert!(lines[1].starts_with("app.yaml:11:16: "), "{}", lines[1]);
     assert!(error.render(false).contains("./hello.wasm\n"), "with the line itself: {}", error.render(false));
 }
 
