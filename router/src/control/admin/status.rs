@@ -1,0 +1,125 @@
+//! The status of each kind of resource: where it comes from and how it is doing. Numbers come from the snapshot in force;
+//! what is desired and not in force has zeros, and says why under `lacking`.
+
+use serde_json::{Value, json};
+use weft_functions::function::Function;
+use weft_functions::manifest::Resource;
+use weft_functions::policy::Policy;
+use weft_functions::topic::Topic;
+use weft_functions::trigger::{Destination, Trigger};
+
+use super::super::deployments::View;
+use super::super::desired::{Entry, Owner};
+use super::super::scale_log::ScaleChange;
+use super::super::timestamp::rfc3339;
+use super::{AdminState, Mode};
+
+/// A resource as it was written, with its status.
+pub(super) fn resource(state: &AdminState, view: &View, entry: &Entry) -> Value {
+    let mut status = match &entry.resource {
+        Resource::Function(function) => of_function(state, view, entry, function),
+        Resource::Topic(topic) => of_topic(state, view, topic),
+        Resource::Trigger(trigger) => of_trigger(view, trigger),
+        Resource::Policy(policy) => of_policy(policy),
+    };
+    status["source"] = match entry.owner {
+        Owner::File => entry.resource.location().to_string().into(),
+        Owner::Api => "api".into(),
+    };
+    status["owner"] = entry.owner.as_str().into();
+    status["snapshot"] = entry.changed_in.into();
+    if let Some(why) = view.lacking.get(&entry.resource.id()) {
+        status["lacking"] = why.as_str().into();
+    }
+    let mut resource = entry.resource.to_json();
+    resource["status"] = status;
+    resource
+}
+
+fn of_function(state: &AdminState, view: &View, entry: &Entry, function: &Function) -> Value {
+    let name = function.metadata.namespaced();
+    let deployed = view.snapshot.functions.get(&name);
+    let stats = deployed.map(|deployed| deployed.revision.stats()).unwrap_or_default();
+    let revision = match deployed {
+        Some(deployed) => Some(deployed.revision.name().to_owned()),
+        None => entry.revision_name(),
+    };
+    json!({
+        "revision": revision,
+        "digest": entry.module.map(|module| format!("sha256:{module}")),
+        "url": format!("{}/", url(state, &state.names.function_host(&name))),
+        "ready": deployed.is_some(),
+        "instances": stats.instances,
+        "loaded": stats.loaded,
+        "queued": stats.queued,
+        "calls": stats.calls,
+        "coldStarts": stats.cold_starts,
+        "traps": stats.traps,
+        "lastScale": state.scale_log.last(&name).iter().map(scale_change).collect::<Vec<_>>(),
+    })
+}
+
+fn scale_change(change: &ScaleChange) -> Value {
+    json!({
+        "at": rfc3339(change.at_ms),
+        "revision": change.revision,
+        "from": change.from,
+        "to": change.to,
+        "why": change.why,
+    })
+}
+
+fn of_topic(state: &AdminState, view: &View, topic: &Topic) -> Value {
+    let name = topic.metadata.namespaced();
+    let home = &topic.metadata.namespace;
+    let readers = view.snapshot.triggers.values().filter(|trigger| trigger.topic == name);
+    let mut status = json!({
+        "url": format!("{}/{}/{}", url(state, &state.names.topics_host()), name.namespace, name.name),
+        "durability": topic.spec.durability.as_str(),
+        "triggers": readers.map(|trigger| trigger.name.relative_to(home)).collect::<Vec<_>>(),
+        "ready": false,
+    });
+    if let Some(deployed) = view.snapshot.topics.get(&name) {
+        let (bounds, stats) = (deployed.log.bounds(), deployed.log.stats());
+        status["ready"] = true.into();
+        status["first"] = bounds.first.to_string().into();
+        status["next"] = bounds.next.to_string().into();
+        status["bytes"] = stats.bytes.into();
+        status["segments"] = stats.segments.into();
+        status["deduplicated"] = stats.deduplicated.into();
+    }
+    status
+}
+
+fn of_trigger(view: &View, trigger: &Trigger) -> Value {
+    let deployed = view.snapshot.triggers.get(&trigger.metadata.namespaced());
+    let counters = deployed.map(|deployed| deployed.consumer.counters()).unwrap_or_default();
+    json!({
+        "accepted": counters.accepted,
+        "delivered": counters.delivered,
+        "filtered": counters.filtered,
+        "denied": counters.denied,
+        "expired": counters.expired,
+        "dead": counters.dead,
+        "cancelled": counters.cancelled,
+        "pending": counters.pending,
+        "topic": trigger.spec.topic.to_string(),
+        "target": match &trigger.spec.destination {
+            Destination::Function { function, .. } => format!("function {function}"),
+            Destination::Url(url) => url.to_string(),
+        },
+        "ready": deployed.is_some(),
+    })
+}
+
+fn of_policy(policy: &Policy) -> Value {
+    json!({ "action": policy.spec.action.as_str() })
+}
+
+fn url(state: &AdminState, host: &str) -> String {
+    let scheme = match state.node.mode {
+        Mode::Dev => "http",
+        Mode::Serve => "https",
+    };
+    format!("{scheme}://{host}:{}", state.node.http.port())
+}

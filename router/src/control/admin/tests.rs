@@ -1,0 +1,326 @@
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::service::Service;
+use serde_json::{Value, json};
+use weft_eventlog::{NewRecord, SystemClock};
+use weft_functions::event::Event;
+
+use super::super::desired::Scope;
+use super::super::fixture::{Plane, function, request, topic, trigger};
+use super::super::modules::ModuleDigest;
+use super::super::readiness::Phase;
+use super::*;
+use crate::path::call::{Caller, Principal};
+use crate::path::envelope::{Envelope, seal};
+
+struct Api {
+    plane: Plane,
+    shutdown: CancellationToken,
+    service: TowerToHyperService<Router>,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: http::HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+impl Api {
+    async fn new() -> Self {
+        let plane = Plane::new().await;
+        let shutdown = CancellationToken::new();
+        let state = AdminState {
+            deployments: plane.deployments.clone(),
+            modules: plane.modules.clone(),
+            readiness: plane.readiness.clone(),
+            scale_log: Arc::new(ScaleLog::new(Arc::new(SystemClock))),
+            node: NodeInfo {
+                mode: Mode::Dev,
+                http: "127.0.0.1:8080".parse().expect("an address"),
+                admin: "127.0.0.1:8081".to_owned(),
+                identity: "spiffe://weft.local/ns/default/sa/dev".to_owned(),
+                folder: Some("/app".into()),
+            },
+            names: Names { domain: "localhost".into(), trust_domain: "weft.local".into(), loopback_topics: true },
+            metrics: Arc::new(|snapshot| format!("weft_snapshot {}\n", snapshot.number)),
+            guard: Guard::Loopback,
+            shutdown: shutdown.clone(),
+        };
+        Self { plane, shutdown, service: TowerToHyperService::new(router(state)) }
+    }
+
+    async fn send(&self, request: Request<Body>) -> http::Response<Body> {
+        self.service.call(request).await.expect("the service answers")
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost:8081").body(body.into());
+        read(self.send(request.expect("a request")).await).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, "").await
+    }
+
+    async fn apply(&self, text: &str) -> Answer {
+        let body = json!({ "documents": [{ "file": "app.yaml", "text": text }] });
+        self.ask(Method::POST, "/api/v1/apply", body.to_string()).await
+    }
+
+    async fn publish(&self, id: &str) {
+        let event = Event::builder().id(id).source("/shop").ty("order.created").data(r#"{"n": 1.0}"#);
+        let event = event.datacontenttype("application/json").build().expect("an event");
+        let caller = Caller::direct(Principal::verified("spiffe://weft.local/ns/default/sa/shop"));
+        let headers = seal(&event, &Envelope { caller, hops: 0 });
+        let body = event.data().cloned().unwrap_or_default();
+        let view = self.plane.deployments.view();
+        let topic = view.snapshot.topics.values().next().expect("a topic");
+        topic.log.append(vec![NewRecord { headers, body, ..NewRecord::default() }]).await.expect("appended");
+    }
+}
+
+async fn read(response: http::Response<Body>) -> Answer {
+    let (head, body) = response.into_parts();
+    assert_eq!(head.headers.get("x-weft-api").map(HeaderValue::as_bytes), Some(&b"1"[..]), "on every answer");
+    let body = body.collect().await.expect("a body").to_bytes();
+    Answer { status: head.status, headers: head.headers, body }
+}
+
+fn refused(answer: &Answer, status: u16, code: &str) {
+    assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (status, Some(code)), "{:?}", answer.body);
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    assert!(answer.json()["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+}
+
+#[tokio::test]
+async fn the_guard_stands_before_everything() {
+    let api = Api::new().await;
+    for (field, value, code) in
+        [("host", "evil.example", "HOST_REFUSED"), ("sec-fetch-site", "cross-site", "CROSS_SITE")]
+    {
+        for path in ["/healthz", "/metrics", "/api/v1/apply", "/none"] {
+            let mut request = Request::get(path).header("host", "localhost").body(Body::empty()).expect("a request");
+            request.headers_mut().insert(HeaderName::from_static(field), HeaderValue::from_static(value));
+            refused(&read(api.send(request).await).await, 403, code);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_node_says_how_it_is() {
+    let api = Api::new().await;
+    assert_eq!(api.get("/healthz").await.body, "ok");
+    let unready = api.get("/readyz").await;
+    assert_eq!((unready.status.as_u16(), unready.json()["ready"].as_bool()), (503, Some(false)));
+    assert_eq!(unready.json()["missing"][0], "event log: not recovered yet");
+    Phase::ALL.into_iter().for_each(|phase| api.plane.readiness.done(phase));
+    assert_eq!(api.get("/readyz").await.json(), json!({ "ready": true }));
+    api.apply(&topic("orders")).await;
+    let metrics = api.get("/metrics").await;
+    assert_eq!(metrics.body, "weft_snapshot 1\n");
+    assert_eq!(metrics.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let node = json!({
+        "version": env!("CARGO_PKG_VERSION"), "mode": "dev", "domain": "localhost", "http": "127.0.0.1:8080",
+        "admin": "127.0.0.1:8081", "identity": "spiffe://weft.local/ns/default/sa/dev", "snapshot": 1, "folder": "/app",
+    });
+    assert_eq!(api.get("/api/v1/node").await.json(), node);
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_said_so() {
+    let api = Api::new().await;
+    for path in [
+        "/",
+        "/api/v1/none",
+        "/api/v1/resources/loom",
+        "/api/v1/resources/topic/default/none",
+        "/api/v1/resources/topic/default/No",
+        "/api/v1/topics/default/none/events",
+        "/api/v1/triggers/default/none/dead",
+    ] {
+        refused(&api.get(path).await, 404, "NOT_FOUND");
+    }
+    refused(&api.ask(Method::DELETE, "/api/v1/resources/topic/default/none", "").await, 404, "NOT_FOUND");
+    let method = api.ask(Method::POST, "/api/v1/node", "").await;
+    refused(&method, 405, "METHOD_NOT_ALLOWED");
+    assert!(method.headers.contains_key("allow"));
+    refused(&api.get("/api/v1/resources/topic?colour=red").await, 400, "BAD_REQUEST");
+}
+
+#[tokio::test]
+async fn resources_are_applied_read_and_deleted() {
+    let api = Api::new().await;
+    let applied = api.apply(&(topic("orders") + &trigger("bill", "orders"))).await;
+    let change =
+        |kind: &str, name: &str| json!({ "change": "created", "kind": kind, "namespace": "default", "name": name });
+    let expect =
+        json!({ "snapshot": 1, "dryRun": false, "changes": [change("Topic", "orders"), change("Trigger", "bill")] });
+    assert_eq!((applied.status.as_u16(), applied.json()), (200, expect));
+
+    let one = api.get("/api/v1/resources/Topics/default/orders").await.json();
+    assert_eq!(one["kind"], "Topic");
+    assert_eq!(one["spec"]["durability"], "strict");
+    let status = json!({
+        "source": "api", "owner": "api", "snapshot": 1, "ready": true, "durability": "strict", "first": "1", "next": "1",
+        "url": "http://topics.localhost:8080/default/orders", "bytes": 0, "deduplicated": 0, "triggers": ["bill"],
+        "segments": one["status"]["segments"],
+    });
+    assert_eq!(one["status"], status);
+    let list = api.get("/api/v1/resources/trigger?namespace=default").await.json();
+    assert_eq!(list["items"][0]["status"]["target"], "http://127.0.0.1:9/");
+    assert_eq!(list["items"][0]["status"]["topic"], "default/orders");
+    assert_eq!(api.get("/api/v1/resources/trigger?namespace=shop").await.json(), json!({ "items": [] }));
+
+    let in_use = api.ask(Method::DELETE, "/api/v1/resources/topic/default/orders", "").await;
+    refused(&in_use, 409, "IN_USE");
+    assert!(in_use.json()["detail"].as_str().is_some_and(|detail| detail.contains("trigger default/bill")));
+    let deleted = api.ask(Method::DELETE, "/api/v1/resources/trigger/default/bill", "").await;
+    assert_eq!(deleted.json()["changes"][0]["change"], "deleted");
+    assert_eq!(api.ask(Method::DELETE, "/api/v1/resources/topic/default/orders", "").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_the_folder_owns_is_not_the_apis() {
+    let api = Api::new().await;
+    api.plane.deployments.apply(request(&topic("orders"), Scope::Replace)).await.expect("applied");
+    let owned = api.apply(&topic("orders")).await;
+    refused(&owned, 409, "OWNED");
+    assert!(owned.json()["detail"].as_str().is_some_and(|detail| detail.contains("app.yaml:2")), "{:?}", owned.body);
+    refused(&api.ask(Method::DELETE, "/api/v1/resources/topic/default/orders", "").await, 409, "OWNED");
+    assert_eq!(api.get("/api/v1/resources/topic/default/orders").await.json()["status"]["source"], "app.yaml:2");
+}
+
+#[tokio::test]
+async fn mistakes_are_all_listed() {
+    let api = Api::new().await;
+    let text = function("hello", "./hello.wasm") + &trigger("bill", "orders");
+    let answer = api.apply(&text).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let errors = answer.json()["errors"].as_array().cloned().unwrap_or_default();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert_eq!(
+        (&errors[0]["file"], &errors[0]["line"], &errors[0]["path"]),
+        (&json!("app.yaml"), &json!(6), &json!("spec.module"))
+    );
+    for error in errors {
+        for member in ["file", "line", "column", "path", "code", "message", "rendered"] {
+            assert!(!error[member].is_null(), "{member} in {error}");
+        }
+    }
+    let body = json!({ "documents": [], "more": 1 }).to_string();
+    refused(&api.ask(Method::POST, "/api/v1/apply", body).await, 400, "BAD_REQUEST");
+    refused(&api.ask(Method::POST, "/api/v1/apply", vec![b' '; (8 << 20) + 1]).await, 413, "BODY_TOO_LARGE");
+    let dry = json!({ "documents": [{ "file": "a", "text": topic("orders") }], "dryRun": true }).to_string();
+    assert_eq!(api.ask(Method::POST, "/api/v1/apply", dry).await.json()["dryRun"], true);
+    assert_eq!(api.get("/api/v1/resources/topic").await.json(), json!({ "items": [] }));
+}
+
+#[tokio::test]
+async fn modules_are_kept_by_their_digest() {
+    let api = Api::new().await;
+    let path = format!("/api/v1/modules/{}", ModuleDigest::of(b"abc"));
+    assert_eq!(api.ask(Method::HEAD, &path, "").await.status, StatusCode::NOT_FOUND);
+    refused(&api.ask(Method::PUT, &path, "abd").await, 400, "BAD_REQUEST");
+    assert_eq!(api.ask(Method::PUT, &path, "abc").await.status, StatusCode::CREATED);
+    assert_eq!(api.ask(Method::PUT, &path, "abc").await.status, StatusCode::OK);
+    assert_eq!(api.ask(Method::HEAD, &path, "").await.status, StatusCode::OK);
+    refused(&api.ask(Method::PUT, "/api/v1/modules/abc", "abc").await, 400, "BAD_REQUEST");
+    let digest = "0".repeat(64);
+    let body = json!({
+        "documents": [{ "file": "app.yaml", "text": function("hello", "./a.wasm") }],
+        "modules": [{ "file": "app.yaml", "module": "./a.wasm", "digest": digest }],
+    });
+    let answer = api.ask(Method::POST, "/api/v1/apply", body.to_string()).await;
+    let message = answer.json()["errors"][0]["message"].as_str().map(ToOwned::to_owned);
+    assert_eq!(message, Some(format!("module: ./a.wasm: the node does not have {digest}; upload it first")));
+}
+
+#[tokio::test]
+async fn events_are_lines() {
+    let api = Api::new().await;
+    api.apply(&topic("orders")).await;
+    for id in ["a", "b", "c"] {
+        api.publish(id).await;
+    }
+    let path = "/api/v1/topics/default/orders/events";
+    let check = async |query: &str, expect: &[&str]| {
+        let answer = api.get(&format!("{path}{query}")).await;
+        assert_eq!(answer.headers["content-type"], "application/x-ndjson");
+        let lines = answer.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let lines: Vec<Value> = lines.map(|line| serde_json::from_slice(line).expect("JSON")).collect();
+        let ids: Vec<&str> = lines.iter().filter_map(|line| line["event"]["id"].as_str()).collect();
+        assert_eq!(ids, expect, "{query}");
+        lines
+    };
+    let lines = check("", &["a", "b", "c"]).await;
+    assert_eq!(
+        (&lines[0]["sequence"], &lines[0]["principal"]),
+        (&json!("1"), &json!("spiffe://weft.local/ns/default/sa/shop"))
+    );
+    check("?from=beginning&limit=2", &["a", "b"]).await;
+    check("?from=3", &["c"]).await;
+    check("?from=end", &[]).await;
+    check("?from=2000-01-01T00:00:00Z", &["a", "b", "c"]).await;
+    check("?from=2999-01-01T00:00:00Z", &[]).await;
+    check("?follow=true&from=2&limit=2", &["b", "c"]).await;
+    refused(&api.get(&format!("{path}?from=never")).await, 400, "BAD_REQUEST");
+}
+
+#[tokio::test]
+async fn a_stream_follows_until_the_node_ends() {
+    let api = Api::new().await;
+    api.apply(&topic("orders")).await;
+    let request = Request::get("/api/v1/topics/default/orders/events?follow=true").header("host", "localhost");
+    let mut body = api.send(request.body(Body::empty()).expect("a request")).await.into_body();
+    api.publish("a").await;
+    let frame = body.frame().await.expect("a frame").expect("no error").into_data().expect("data");
+    assert!(frame.ends_with(b"}\n") && frame.windows(8).any(|part| part == b"\"id\":\"a\""), "{frame:?}");
+    assert!(frame.windows(6).any(|part| part == b"\"n\": 1"), "data is passed on as it is: {frame:?}");
+    api.shutdown.cancel();
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn the_dead_log_is_listed() {
+    use weft_eventlog::{Settlement, Terminal};
+    let api = Api::new().await;
+    api.apply(&(topic("orders") + &trigger("bill", "orders"))).await;
+    api.publish("a").await;
+    let view = api.plane.deployments.view();
+    let consumer = view.snapshot.triggers.values().next().expect("a trigger").consumer.clone();
+    let lease = consumer.lease(1).await.expect("a lease").remove(0);
+    let cause = vec![("code".to_owned(), "UP_CONNECT".to_owned())];
+    consumer.settle(&lease, Settlement::Dead { state: Terminal::Dead, cause }).await.expect("settled");
+    let dead = api.get("/api/v1/triggers/default/bill/dead?limit=5").await.json();
+    let item = &dead["items"][0];
+    assert_eq!(
+        (&item["sequence"], &item["state"], &item["cause"]["code"]),
+        (&json!("1"), &json!("dead"), &json!("UP_CONNECT"))
+    );
+    assert_eq!(item["event"]["id"], "a");
+}
+
+#[tokio::test]
+async fn the_listener_serves_and_ends() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let api = Api::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let router = Router::new().route("/healthz", get(node::healthz));
+    let served = tokio::spawn(serve(listener, router, api.shutdown.clone()));
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("connects");
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("written");
+    let mut answer = vec![0; 12];
+    stream.read_exact(&mut answer).await.expect("read");
+    assert_eq!(answer, b"HTTP/1.1 200");
+    api.shutdown.cancel();
+    served.await.expect("ends by itself");
+}

@@ -1,0 +1,83 @@
+//! From a durable desired state to the snapshot that the path reads. Entries that did not change are shared with the
+//! snapshot before.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use weft_eventlog::{Consumer, LogError, Start};
+use weft_functions::manifest::Resource;
+use weft_functions::trigger::{StartFrom, Trigger};
+use weft_functions::value::Namespaced;
+
+use super::super::desired::Desired;
+use super::stage::Stage;
+use super::{Lacking, Parts};
+use crate::path::call::Principal;
+use crate::path::policy::{Default, PolicyIndex};
+use crate::path::snapshot::{DeployedTrigger, Snapshot};
+
+/// The snapshot before the first apply.
+pub(super) fn empty(default: Default) -> Snapshot {
+    Snapshot {
+        number: 0,
+        functions: HashMap::new(),
+        topics: HashMap::new(),
+        triggers: BTreeMap::new(),
+        policy: PolicyIndex::new(default, []),
+    }
+}
+
+/// The snapshot of `desired`, and what it lacks. Opens the consumers of new triggers: their position begins only now
+/// that they are durable.
+pub(super) async fn snapshot(parts: &Parts, before: &Snapshot, desired: &Desired, stage: Stage) -> (Snapshot, Lacking) {
+    let Stage { functions, topics, mut lacking, .. } = stage;
+    let (mut triggers, mut policies) = (BTreeMap::new(), Vec::new());
+    for (id, entry) in &desired.entries {
+        match &entry.resource {
+            Resource::Function(_) | Resource::Topic(_) => {}
+            Resource::Policy(policy) => policies.push(policy.clone()),
+            Resource::Trigger(trigger) => match deployed(parts, before, trigger).await {
+                Ok(deployed) => {
+                    triggers.insert(deployed.name.clone(), deployed);
+                }
+                Err(error) => {
+                    tracing::error!(trigger = %id.namespaced(), %error, "cannot open a trigger's position; it does not run");
+                    lacking.insert(id.clone(), error.to_string());
+                }
+            },
+        }
+    }
+    let policy = PolicyIndex::new(parts.default, policies);
+    (Snapshot { number: desired.number, functions, topics, triggers, policy }, lacking)
+}
+
+async fn deployed(parts: &Parts, before: &Snapshot, trigger: &Trigger) -> Result<Arc<DeployedTrigger>, LogError> {
+    let name = trigger.metadata.namespaced();
+    let current = before.triggers.get(&name).filter(|current| current.topic == trigger.spec.topic);
+    let consumer = match current {
+        Some(current) if current.resource == *trigger => return Ok(current.clone()),
+        Some(current) => current.consumer.clone(),
+        None => consumer(parts, &name, trigger).await?,
+    };
+    let identity = Principal::trigger(&parts.trust_domain, &name);
+    let topic = trigger.spec.topic.clone();
+    Ok(Arc::new(DeployedTrigger { resource: trigger.clone(), name, topic, identity, consumer }))
+}
+
+/// Opens the trigger's position. One on another topic is of what this trigger was before: its pending events are
+/// cancelled, and it begins anew.
+async fn consumer(parts: &Parts, name: &Namespaced, trigger: &Trigger) -> Result<Arc<dyn Consumer>, LogError> {
+    let (name, topic) = (name.to_string(), trigger.spec.topic.to_string());
+    let start = match trigger.spec.from {
+        StartFrom::End => Start::End,
+        StartFrom::Beginning => Start::Beginning,
+    };
+    match parts.log.consumer(&name, &topic, start).await {
+        Err(LogError::InUse { .. }) => {
+            let counters = parts.log.delete_consumer(&name).await?;
+            tracing::warn!(trigger = %name, %topic, cancelled = counters.cancelled, "the trigger reads another topic now");
+            parts.log.consumer(&name, &topic, start).await
+        }
+        opened => opened,
+    }
+}
