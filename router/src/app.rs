@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use weft_eventlog::{Clock, EventLog, LocalLog, SystemClock};
 use weft_runtime::Runtime;
 
-use crate::control::admin::{self, AdminState, NodeInfo};
-use crate::control::deployments::{Deployments, OnSnapshot, Parts};
+use crate::control::admin::{self, AdminState, Guard, Mode, NodeInfo};
+use crate::control::deployments::{Applied, Deployments, OnSnapshot, Parts};
 use crate::control::modules::ModuleStore;
 use crate::control::readiness::{Phase, Readiness};
 use crate::control::scale_log::ScaleLog;
@@ -87,12 +87,7 @@ impl Node {
     /// # Errors
     /// An address is taken, or the data directory cannot be used.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let listener = Listener::bind(settings.http)
-            .await
-            .with_context(|| format!("cannot listen on {}; choose another with --http", settings.http))?;
-        let admin_listener = TcpListener::bind(settings.admin)
-            .await
-            .with_context(|| format!("cannot listen on {}; choose another with --admin", settings.admin))?;
+        let (listener, admin_listener) = listen(&settings).await?;
         let admin = admin_listener.local_addr().context("cannot read the admin listener's address")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let readiness = Arc::new(Readiness::default());
@@ -105,18 +100,8 @@ impl Node {
         let scale = Arc::new(ScaleLog::new(clock.clone()));
         let witness = Witness { metrics: metrics.clone(), scale: scale.clone() };
         let runtime = Runtime::new(weft_runtime::Config::new(data.join("artifacts")), Arc::new(witness))?;
-        let ids = DecisionIds::new(key::read_or_make(&data.join("decision.key"))?, key::random()?);
-        let names = Names {
-            domain: settings.domain.into(),
-            trust_domain: settings.trust_domain.into(),
-            loopback_topics: true,
-        };
-        let mesh = Mesh::new(
-            Deployments::empty_snapshot(policy::Default::Allow),
-            Records::new(ids, metrics.clone()),
-            Upstream::new().context("cannot read the system's certificate authorities; install ca-certificates")?,
-            names.clone(),
-        );
+        let mesh = mesh(&settings, &data, &metrics)?;
+        let names = mesh.names.clone();
         let deliveries = Arc::new(Deliveries::new(delivery::Parts {
             mesh: mesh.clone(),
             clock: clock.clone(),
@@ -136,24 +121,19 @@ impl Node {
             on_snapshot: in_force(&mesh, &deliveries),
         })
         .await?;
+        let stop_admin = CancellationToken::new();
         let state = AdminState {
             deployments: deployments.clone(),
             modules,
             readiness: readiness.clone(),
-            metrics,
-            scale,
+            scale_log: scale,
+            node: info(&settings, listener.local_addr(), admin),
             names: names.clone(),
-            clock,
-            node: NodeInfo {
-                http: listener.local_addr(),
-                admin,
-                identity: settings.identity.clone(),
-                folder: Some(settings.folder.clone()),
-                mode: "dev",
-            },
+            metrics: Arc::new(move |snapshot| metrics.render(snapshot)),
+            guard: Guard::Loopback,
+            shutdown: stop_admin.clone(),
         };
-        let stop_admin = CancellationToken::new();
-        let admin_task = tokio::spawn(admin::serve(admin_listener, state, stop_admin.clone()));
+        let admin_task = tokio::spawn(admin::serve(admin_listener, admin::router(state), stop_admin.clone()));
         let ingress = Arc::new(Ingress::new(mesh, Everybody(Principal::verified(settings.identity))));
         deployments.restore().await;
         Ok(Self {
@@ -191,7 +171,7 @@ impl Node {
     /// The log could not be closed cleanly. What was acknowledged is safe all the same.
     pub async fn run(
         self,
-        report: impl Fn(Result<crate::control::deployments::Applied, LoadError>) + Send + 'static,
+        report: impl Fn(Result<Applied, LoadError>) + Send + Sync + 'static,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
         let watching = tokio::spawn(self.watch.run(self.deployments.clone(), report, shutdown.clone()));
@@ -222,6 +202,39 @@ impl Node {
         self.deliveries.drain(Duration::ZERO).await;
         self.log.close().await.context("cannot close the event log")
     }
+}
+
+/// Both listeners, before anything is opened: a node that cannot listen has touched nothing.
+async fn listen(settings: &Settings) -> anyhow::Result<(Listener, TcpListener)> {
+    let taken = |address, flag| format!("cannot listen on {address}; choose another with {flag}");
+    let http = Listener::bind(settings.http).await.with_context(|| taken(settings.http, "--http"))?;
+    let admin = TcpListener::bind(settings.admin).await.with_context(|| taken(settings.admin, "--admin"))?;
+    Ok((http, admin))
+}
+
+/// What the node says of itself on its admin API.
+fn info(settings: &Settings, http: SocketAddr, admin: SocketAddr) -> NodeInfo {
+    NodeInfo {
+        mode: Mode::Dev,
+        http,
+        admin: admin.to_string(),
+        identity: settings.identity.clone(),
+        folder: Some(settings.folder.clone()),
+    }
+}
+
+/// A mesh in which nothing is deployed yet.
+fn mesh(settings: &Settings, data: &Path, metrics: &Arc<Metrics>) -> anyhow::Result<Arc<Mesh>> {
+    let ids = DecisionIds::new(key::read_or_make(&data.join("decision.key"))?, key::random()?);
+    let names = Names {
+        domain: settings.domain.as_str().into(),
+        trust_domain: settings.trust_domain.as_str().into(),
+        loopback_topics: true,
+    };
+    let upstream =
+        Upstream::new().context("cannot read the system's certificate authorities; install ca-certificates")?;
+    let empty = Deployments::empty_snapshot(policy::Default::Allow);
+    Ok(Mesh::new(empty, Records::new(ids, metrics.clone()), upstream, names))
 }
 
 /// Swaps the snapshot first and then the workers: a worker that starts must find its function.

@@ -1,1 +1,5 @@
-//! One integration binary.
+//! What weft promises, seen from outside: one binary, a module per topic. How to run it and what it needs: ../README.md.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends here")]
+
+mod http;

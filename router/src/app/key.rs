@@ -16,7 +16,9 @@ pub(super) fn read_or_make(path: &Path) -> anyhow::Result<[u8; 16]> {
         Ok(mut file) => {
             let mut key = [0; 16];
             fill(&mut key)?;
-            file.write_all(&key).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {}", path.display()))?;
+            file.write_all(&key)
+                .and_then(|()| file.sync_all())
+                .with_context(|| format!("cannot write {}", path.display()))?;
             Ok(key)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => read(path),

@@ -3,16 +3,33 @@
 //! What was typed ([`DevArgs`]) is checked into a [`Plan`] before anything starts; what runs is said by [`Banner`].
 //! The node itself is `crate::app`.
 
+use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use owo_colors::OwoColorize;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-use super::failure::wrong;
+use super::failure::{FAILED, wrong};
+use super::terminal;
+use weft_functions::value::Name;
+
+use crate::app::{Node, Settings};
+use crate::control::deployments::Applied;
+use crate::control::watch::{self, LoadError};
+use crate::telemetry::logging;
 
 /// Who every caller of `weft dev` is unless `--as` says otherwise.
 pub const DEV_IDENTITY: &str = "spiffe://weft.local/ns/default/sa/dev";
+
+/// What follows `NAME.NS.` in the addresses of `weft dev`. Browsers and curl resolve everything below it to loopback
+/// (RFC 6761, section 6.3).
+const DOMAIN: &str = "localhost";
+
+/// The trust domain of the identities that `weft dev` asserts.
+const TRUST_DOMAIN: &str = "weft.local";
 
 /// Where the admin API listens unless `--admin` says otherwise: the port of [`super::DEFAULT_ADMIN`].
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
@@ -80,9 +97,68 @@ impl DevArgs {
 ///
 /// # Errors
 /// When it cannot start, or did not stop cleanly.
-pub fn run(plan: Plan) -> anyhow::Result<ExitCode> {
-    let Plan { folder, .. } = plan;
-    anyhow::bail!("the node is not part of this build, so {} is not served", folder.display())
+pub(super) fn run(plan: Plan) -> anyhow::Result<ExitCode> {
+    logging::start(plan.access_log || std::io::stderr().is_terminal());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(plan))
+}
+
+async fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
+    let shutdown = CancellationToken::new();
+    let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        let [terminate, interrupt] = &mut signals;
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        stop.cancel();
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        // Told twice: whoever asks does not want to wait for what is in flight.
+        std::process::exit(i32::from(super::INTERRUPTED));
+    });
+    let node = Node::start(settings(&plan)).await?;
+    let loaded = tokio::select! {
+        loaded = node.load() => loaded,
+        () = shutdown.cancelled() => {
+            node.abandon().await?;
+            return Ok(ExitCode::from(super::INTERRUPTED));
+        }
+    };
+    if let Err(error) = loaded {
+        terminal::note(&error.render(terminal::colour(&std::io::stderr())));
+        node.abandon().await?;
+        return Ok(ExitCode::from(FAILED));
+    }
+    let banner = banner(&Banner::of(&node, &plan), terminal::colour(&std::io::stdout()));
+    terminal::write(banner.as_bytes())?;
+    node.run(report, shutdown).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn settings(plan: &Plan) -> Settings {
+    Settings {
+        http: plan.http,
+        admin: plan.admin,
+        data: plan.data.clone(),
+        folder: plan.folder.clone(),
+        identity: plan.identity.clone(),
+        domain: DOMAIN.to_owned(),
+        trust_domain: TRUST_DOMAIN.to_owned(),
+    }
+}
+
+/// Says what a reload did: on success what changed, on failure every mistake. The last good state goes on serving.
+fn report(result: Result<Applied, LoadError>) {
+    match result {
+        Ok(applied) => {
+            if let Some(line) = watch::summary(&applied) {
+                tracing::info!("{line}");
+            }
+        }
+        Err(error) => {
+            terminal::note(&error.render(terminal::colour(&std::io::stderr())));
+            tracing::warn!("the folder was not reloaded; what was deployed before goes on serving");
+        }
+    }
 }
 
 /// Reads `HOST:PORT` whose host is loopback. `dev` gives whoever connects an identity, so nobody else may connect.
@@ -134,6 +210,46 @@ pub struct Banner {
     pub functions: Vec<(String, String)>,
     /// Name and address of each topic.
     pub topics: Vec<(String, String)>,
+}
+
+impl Banner {
+    fn of(node: &Node, plan: &Plan) -> Self {
+        let view = node.deployments.view();
+        let port = node.http.port();
+        let mut functions: Vec<(String, String)> = view
+            .snapshot
+            .functions
+            .keys()
+            .map(|name| {
+                (
+                    name.relative_to(&Name::default_namespace()),
+                    format!("http://{}:{port}/", node.names.function_host(name)),
+                )
+            })
+            .collect();
+        functions.sort();
+        let mut topics: Vec<(String, String)> = view
+            .snapshot
+            .topics
+            .keys()
+            .map(|name| {
+                (
+                    name.relative_to(&Name::default_namespace()),
+                    format!("http://{}:{port}/{name}", node.names.topics_host()),
+                )
+            })
+            .collect();
+        topics.sort();
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            folder: plan.folder.display().to_string(),
+            http: format!("http://{}", node.http),
+            admin: format!("http://{}", node.admin),
+            identity: plan.identity.clone(),
+            functions,
+            topics,
+        }
+    }
 }
 
 /// The banner as text, ending in a line end. `colour` adds ANSI codes.

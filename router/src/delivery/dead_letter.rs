@@ -14,8 +14,8 @@ use super::attempt::Report;
 use super::reply::publish_call;
 use crate::path::call::{Caller, Cause};
 use crate::path::envelope::Envelope;
-use crate::path::{pipeline, routes};
 use crate::path::snapshot::DeployedTrigger;
+use crate::path::{pipeline, routes};
 
 /// Bytes of the answer that go into `knativeerrordata`: Knative keeps 1,024 characters of base 64.
 const ERROR_DATA_BYTES: usize = 768;

@@ -10,7 +10,7 @@ use weft_functions::trigger::{BackoffPolicy, Delivery};
 ///
 /// `attempt` is the one that failed, counted from 1. The wait before retry n is `min(backoffMax, backoffDelay * 2^(n-1))`
 /// (exponential) or `min(backoffMax, backoffDelay * n)` (linear), multiplied by `jitter` in [0, 1): full jitter. A
-/// subscriber's Retry-After lengthens it, up to the same cap.
+/// subscriber's Retry-After lengthens it, up to `retryAfterMax` (default: `backoffMax`).
 pub fn next(delivery: &Delivery, attempt: u32, retry_after: Option<Duration>, jitter: f64) -> Option<Duration> {
     if attempt > delivery.retry {
         return None;
@@ -23,7 +23,8 @@ pub fn next(delivery: &Delivery, attempt: u32, retry_after: Option<Duration>, ji
     };
     let wait = delay.saturating_mul(factor).min(max);
     let jittered = wait.mul_f64(jitter.clamp(0.0, 1.0));
-    Some(jittered.max(retry_after.unwrap_or_default().min(max)))
+    let retry_after_max = delivery.retry_after_max.map_or(max, |cap| cap.get());
+    Some(jittered.max(retry_after.unwrap_or_default().min(retry_after_max)))
 }
 
 /// A number in [0, 1) that depends on nothing but its arguments, so that a run can be repeated from its seed.
@@ -76,7 +77,10 @@ mod tests {
                 assert_eq!(wait, expect.map(Duration::from_millis), "{policy}, attempt {attempt}");
             }
         };
-        check("exponential", &[(1, Some(200)), (2, Some(400)), (3, Some(800)), (5, Some(3200)), (6, Some(5000)), (7, None)]);
+        check(
+            "exponential",
+            &[(1, Some(200)), (2, Some(400)), (3, Some(800)), (5, Some(3200)), (6, Some(5000)), (7, None)],
+        );
         check("linear", &[(1, Some(200)), (2, Some(400)), (3, Some(600)), (6, Some(1200)), (7, None)]);
         assert_eq!(next(&delivery("linear", "PT1S", "PT5S", 0), 1, None, 1.0), None);
         let far = next(&delivery("exponential", "PT1S", "PT5S", u32::MAX), u32::MAX - 1, None, 1.0);

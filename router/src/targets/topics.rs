@@ -35,7 +35,7 @@ pub async fn publish(permit: Permit, topic: &dyn Topic, call: Call) -> Result<ht
     let records = events.iter().enumerate().map(|(place, event)| {
         let dedupe = match &emission {
             Some((cause, number)) => derived(cause.derived_id(*number, place)),
-            None => DedupeKey { id: dedupe_id(event).into(), digest: digest(event) },
+            None => DedupeKey { id: dedupe_id(event), digest: digest(event) },
         };
         record(event, &envelope, dedupe)
     });
@@ -107,7 +107,7 @@ fn dedupe_id(event: &Event) -> String {
 /// An id we derive says by itself that the event is the same: a function that answers a redelivery with other bytes
 /// has not made another event.
 fn derived(id: String) -> DedupeKey {
-    DedupeKey { digest: Sha256::digest(id.as_bytes()).into(), id: id.into() }
+    DedupeKey { digest: Sha256::digest(id.as_bytes()).into(), id }
 }
 
 /// What must be equal for a repeat to be a duplicate and not a conflict: every attribute, and the data.

@@ -57,12 +57,7 @@ impl Upstream {
     }
 
     /// Sends the call and answers with what came back. Redirects are answers like any other.
-    pub async fn send(
-        &self,
-        permit: Permit,
-        outside: &Outside,
-        call: Call,
-    ) -> Result<http::Response<Body>, Failure> {
+    pub async fn send(&self, permit: Permit, outside: &Outside, call: Call) -> Result<http::Response<Body>, Failure> {
         let client = match outside.reach {
             Reach::Public => &self.public,
             Reach::Anywhere => &self.anywhere,
@@ -125,7 +120,8 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 fn body_of(body: Incoming) -> Body {
-    body.map_err(|error| BodyError::new(BodyErrorKind::Aborted, format!("the answer broke off: {error}"))).boxed_unsync()
+    body.map_err(|error| BodyError::new(BodyErrorKind::Aborted, format!("the answer broke off: {error}")))
+        .boxed_unsync()
 }
 
 fn failure(error: &legacy::Error, outside: &Outside) -> Failure {

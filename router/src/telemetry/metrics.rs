@@ -16,9 +16,8 @@ use crate::path::snapshot::Snapshot;
 
 /// From 50 microseconds, because a function at zero answers in a few hundred of them: the lowest bucket of Knative's
 /// histogram (5 ms) would hold them all.
-const SECONDS: [f64; 16] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
-];
+const SECONDS: [f64; 16] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// All metrics of the node.
 pub struct Metrics {

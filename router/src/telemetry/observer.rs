@@ -22,8 +22,8 @@ impl Observer for Witness {
     }
 
     fn scaled(&self, function: &FunctionName, revision: &str, from: u32, to: u32, why: &str) {
+        // The runtime has written its own line.
         self.scale.scaled(function, revision, from, to, why);
-        tracing::info!(target: "weft::scale", %function, revision, from, to, why, "scaled");
     }
 
     fn guest_line(&self, function: &FunctionName, revision: &str, stream: GuestStream, line: &str) {

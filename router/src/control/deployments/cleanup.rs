@@ -16,8 +16,9 @@ use super::Parts;
 use crate::path::snapshot::Snapshot;
 
 /// How long a replaced revision still takes calls: those that read the old snapshot just before the swap and have not
-/// reached the revision yet. Between the two lie a policy decision and no waiting, so a second is plenty.
-const GRACE: Duration = Duration::from_secs(1);
+/// reached the revision yet. Between the two lie a policy decision and the wait for the first byte of the body, which a
+/// client may take 15 s for (`edge::body::BodyLimits::idle`).
+const GRACE: Duration = Duration::from_secs(20);
 
 /// Lets go of what `after` no longer has. `modules`: those that are still named.
 pub(super) async fn after_swap(parts: &Parts, before: &Snapshot, after: &Snapshot, modules: BTreeSet<ModuleDigest>) {

@@ -13,7 +13,7 @@ use crate::path::call::Target;
 use crate::path::outcome::Reason;
 
 /// Policies in this namespace bind the whole mesh.
-pub const MESH_NAMESPACE: &str = "weft-system";
+pub(super) const MESH_NAMESPACE: &str = "weft-system";
 
 /// What holds where no ALLOW policy selects a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +94,12 @@ impl PolicyIndex {
         match (selected, self.default) {
             (false, Default::Allow) => Ok(Grant::Default),
             _ => {
-                let why = format!("no policy allows {} to {} {}", question.caller.principal, question.verb.as_str(), question.target);
+                let why = format!(
+                    "no policy allows {} to {} {}",
+                    question.caller.principal,
+                    question.verb.as_str(),
+                    question.target
+                );
                 Err(Refusal { reason: Reason::AuthzNoAllow, why })
             }
         }

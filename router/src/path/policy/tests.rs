@@ -71,7 +71,13 @@ fn where_no_policy_selects_the_default_speaks() {
 #[test]
 fn a_matching_deny_wins_over_every_allow() {
     let text = policy("all", "default", "ALLOW", "[]", "[ {} ]")
-        + &policy("not-mallory", "default", "DENY", "[]", &format!("[ {{ {} }} ]", from("*/sa/mallory").replace("*/", "*")));
+        + &policy(
+            "not-mallory",
+            "default",
+            "DENY",
+            "[]",
+            &format!("[ {{ {} }} ]", from("*/sa/mallory").replace("*/", "*")),
+        );
     let snapshot = snapshot(Default::Deny, &text);
     assert_eq!(verdict(&snapshot, "mallory", Verb::Request, "function default/hello"), DENIED);
     assert_eq!(verdict(&snapshot, "shop", Verb::Request, "function default/hello"), ALLOWED);

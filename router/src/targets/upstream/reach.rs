@@ -17,13 +17,13 @@ const ADDRESSES_MAX: usize = 16;
 /// Why an address is not dialled.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{name} has no address that may be reached from here; private addresses must be listed as addresses")]
-pub struct Unreachable {
+pub(super) struct Unreachable {
     name: String,
 }
 
 /// Resolves names by the system's resolver and keeps the addresses that may be reached.
 #[derive(Debug, Clone)]
-pub struct CheckedResolver {
+pub(super) struct CheckedResolver {
     reach: Reach,
 }
 
@@ -89,7 +89,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
             | (198, 18..=19, _)       // benchmarks
             | (198, 51, 100)          // documentation
             | (203, 0, 113)           // documentation
-            | (224..=255, ..)         // multicast, reserved, broadcast
+            | (224..=255, ..) // multicast, reserved, broadcast
     );
     !special
 }
@@ -105,10 +105,10 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     };
     match (a, b) {
         (0x0064, 0xff9b) if address.segments()[2] == 0 => wrapped(address.segments()[6], address.segments()[7]), // NAT64
-        (0x2002, high) => wrapped(high, address.segments()[2]),                    // 6to4
-        (0x2001, 0..=0x01ff) => false,                                             // protocol assignments, Teredo
-        (0x2001, 0x0db8) | (0x3fff, 0..=0x0fff) => false,                          // documentation
-        _ => (a & 0xe000) == 0x2000,                                               // global unicast
+        (0x2002, high) => wrapped(high, address.segments()[2]),                                                  // 6to4
+        (0x2001, 0..=0x01ff) => false,                    // protocol assignments, Teredo
+        (0x2001, 0x0db8) | (0x3fff, 0..=0x0fff) => false, // documentation
+        _ => (a & 0xe000) == 0x2000,                      // global unicast
     }
 }
 
@@ -119,12 +119,44 @@ mod tests {
     #[test]
     fn special_addresses_are_not_public() {
         for text in [
-            "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "127.0.0.1", "127.255.255.254", "169.254.169.254",
-            "172.16.0.1", "172.31.255.255", "192.0.0.8", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1",
-            "198.51.100.1", "203.0.113.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "::127.0.0.1",
-            "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::1", "100::1", "2001::1",
-            "2001:db8::1", "2002:7f00:1::", "2002:a00:1::1", "3fff::1", "fc00::1", "fd00:ec2::254", "fe80::1",
-            "fec0::1", "ff02::1", "5f00::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.255.255.254",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::127.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "2002:a00:1::1",
+            "3fff::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+            "5f00::1",
         ] {
             let address: IpAddr = text.parse().expect("an address");
             assert!(!is_public(address), "{text}");
@@ -135,7 +167,17 @@ mod tests {
 
     #[test]
     fn public_addresses_are() {
-        for text in ["1.1.1.1", "9.9.9.9", "100.128.0.1", "172.32.0.1", "198.20.0.1", "2606:4700::1111", "2002:909:909::1", "::ffff:9.9.9.9", "64:ff9b::909:909"] {
+        for text in [
+            "1.1.1.1",
+            "9.9.9.9",
+            "100.128.0.1",
+            "172.32.0.1",
+            "198.20.0.1",
+            "2606:4700::1111",
+            "2002:909:909::1",
+            "::ffff:9.9.9.9",
+            "64:ff9b::909:909",
+        ] {
             assert!(is_public(text.parse().expect("an address")), "{text}");
         }
         assert!(check_literal("api.example").is_ok());
