@@ -52,10 +52,6 @@ impl EventLog for FlakyLog {
         self.inner.consumer(name, topic, start).await
     }
 
-    async fn consumers(&self) -> Result<Vec<String>, LogError> {
-        self.inner.consumers().await
-    }
-
     async fn delete_consumer(&self, name: &str) -> Result<Counters, LogError> {
         self.inner.delete_consumer(name).await
     }
