@@ -244,7 +244,7 @@ fn in_force(mesh: &Arc<Mesh>, deliveries: &Arc<Deliveries>) -> OnSnapshot {
         let (mesh, deliveries) = (mesh.clone(), deliveries.clone());
         Box::pin(async move {
             mesh.swap(snapshot.clone());
-            deliveries.reconcile(&snapshot).await;
+            deliveries.reconcile(&snapshot);
         })
     })
 }

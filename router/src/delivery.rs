@@ -9,11 +9,11 @@ pub mod retry;
 mod worker;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use weft_eventlog::Clock;
 use weft_functions::value::Namespaced;
@@ -45,6 +45,8 @@ pub struct Deliveries {
     parts: Arc<Parts>,
     budget: Arc<Semaphore>,
     workers: Mutex<HashMap<Namespaced, Running>>,
+    /// Stopped workers that still have attempts in flight.
+    ending: Mutex<JoinSet<()>>,
 }
 
 struct Running {
@@ -57,19 +59,16 @@ impl Deliveries {
     /// No workers yet.
     pub fn new(parts: Parts) -> Self {
         let budget = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
-        Self { parts: Arc::new(parts), budget, workers: Mutex::default() }
+        Self { parts: Arc::new(parts), budget, workers: Mutex::default(), ending: Mutex::default() }
     }
 
-    /// Makes the workers those of `snapshot`: starts new ones, stops those whose trigger is gone, and restarts those
-    /// whose trigger changed. Returns when the stopped ones have settled what they held.
-    pub async fn reconcile(&self, snapshot: &Snapshot) {
-        let stopped = self.stop(|name, running| {
+    /// Makes the workers those of `snapshot`: starts new ones, stops those whose trigger is gone, and replaces those
+    /// whose trigger changed. A stopped worker leases no more and finishes what it holds by the settings it had, which
+    /// nobody waits for: an event is leased to one of the two only.
+    pub fn reconcile(&self, snapshot: &Snapshot) {
+        self.stop(|name, running| {
             snapshot.triggers.get(name).is_none_or(|trigger| !Arc::ptr_eq(trigger, &running.trigger))
         });
-        for task in stopped {
-            // A worker that panicked has said so in the log; its leases come back when the consumer is opened again.
-            let _ = task.await;
-        }
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, trigger) in &snapshot.triggers {
             workers.entry(name.clone()).or_insert_with(|| self.start(trigger));
@@ -78,8 +77,10 @@ impl Deliveries {
 
     /// Stops leasing at once, waits until what is in flight is settled, and gives up after `patience`.
     pub async fn drain(&self, patience: Duration) {
-        let stopped = self.stop(|_, _| true);
-        let all = futures_util::future::join_all(stopped);
+        self.stop(|_, _| true);
+        let mut ending = std::mem::take(&mut *self.ending());
+        // A worker that panicked has said so in the log; its leases come back when the consumer is opened again.
+        let all = async { while ending.join_next().await.is_some() {} };
         if tokio::time::timeout(patience, all).await.is_err() {
             tracing::warn!("deliveries were still in flight when the drain ended; they will be delivered again");
         }
@@ -92,13 +93,19 @@ impl Deliveries {
         Running { trigger: trigger.clone(), stop, task }
     }
 
-    fn stop(&self, which: impl Fn(&Namespaced, &Running) -> bool) -> Vec<JoinHandle<()>> {
+    fn stop(&self, which: impl Fn(&Namespaced, &Running) -> bool) {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        let stopped = workers.extract_if(|name, running| which(name, running));
-        let tasks = stopped.map(|(_, running)| {
+        let mut ending = self.ending();
+        while ending.try_join_next().is_some() {}
+        for (_, running) in workers.extract_if(|name, running| which(name, running)) {
             running.stop.cancel();
-            running.task
-        });
-        tasks.collect()
+            ending.spawn(async move {
+                let _ = running.task.await;
+            });
+        }
+    }
+
+    fn ending(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use weft_eventlog::{Lease, LogError};
+use weft_eventlog::{Lease, LogError, Settlement};
 
 use super::{IN_FLIGHT_KIB, Parts, attempt};
 use crate::path::snapshot::DeployedTrigger;
@@ -84,14 +84,28 @@ impl Worker {
             self.trigger.consumer.release(&lease);
             return;
         };
-        let (parts, trigger) = (self.parts.clone(), self.trigger.clone());
+        let (parts, trigger, stop) = (self.parts.clone(), self.trigger.clone(), stop.clone());
         attempts.spawn(async move {
             let _held = (slot, room);
             let settlement = attempt::run(&parts, &trigger, &lease).await;
-            // What could not be settled stays leased until the log is opened again, and is then delivered again.
-            if let Err(error) = trigger.consumer.settle(&lease, settlement).await {
-                tracing::error!(trigger = %trigger.name, sequence = %lease.record.sequence, %error, "cannot settle an event");
-            }
+            settle(&trigger, &lease, settlement, &stop).await;
         });
+    }
+}
+
+/// Settles until it is settled: an event that was delivered and is not settled would be delivered again. Its slot stays
+/// taken meanwhile, so a log that cannot be written slows delivery down. A worker that was stopped tries once.
+async fn settle(trigger: &DeployedTrigger, lease: &Lease, settlement: Settlement, stop: &CancellationToken) {
+    loop {
+        match trigger.consumer.settle(lease, settlement.clone()).await {
+            Ok(()) => return,
+            // The trigger was deleted meanwhile; the event counts as cancelled.
+            Err(LogError::Closed { .. }) => return,
+            Err(error) => {
+                let sequence = lease.record.sequence;
+                tracing::error!(trigger = %trigger.name, %sequence, %error, "cannot settle an event; trying again");
+            }
+        }
+        tokio::select! { () = stop.cancelled() => return, () = tokio::time::sleep(LOG_PAUSE) => {} }
     }
 }

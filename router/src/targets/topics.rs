@@ -1,6 +1,8 @@
 //! The only place that appends to a topic. Reads the CloudEvents of a permitted publish, seals each with its envelope,
 //! and answers 202 from what only the log can make: a durable sequence.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -17,6 +19,10 @@ use crate::path::policy::Permit;
 
 /// The one attribute beginning with `weft` that a publisher may set.
 const CLIENT_ATTRIBUTE: &str = "weftdelivernotbefore";
+
+/// How long an append may take before its publisher is told to try again (`threats.md` F-11): a disk that takes seconds
+/// for an fsync serves nobody better by a longer queue.
+const APPEND_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Keeps the call's events and answers which sequence each has.
 pub async fn publish(permit: Permit, topic: &dyn Topic, call: Call) -> Result<http::Response<Body>, Failure> {
@@ -39,8 +45,13 @@ pub async fn publish(permit: Permit, topic: &dyn Topic, call: Call) -> Result<ht
         };
         record(event, &envelope, dedupe)
     });
-    let appended = topic.append(records.collect()).await?;
+    let records = records.collect();
     drop(permit);
+    let appended = match tokio::time::timeout(APPEND_PATIENCE, topic.append(records)).await {
+        Ok(appended) => appended?,
+        // Stored or not is unknown now; the publisher may send it again under the same id.
+        Err(_) => return Err(Failure::hidden(Reason::LogUnavailable, "the log did not answer in time")),
+    };
     Ok(accepted(&events, &appended))
 }
 
