@@ -32,8 +32,8 @@ pub(super) struct Report {
     pub(super) disposition: Disposition,
     /// The status, as the subscriber or the mesh gave it.
     pub(super) status: StatusCode,
-    /// The reason code, `OK` if the subscriber itself answered.
-    pub(super) code: &'static str,
+    /// The reason code, if it was not the subscriber's own answer.
+    pub(super) code: Option<&'static str>,
     /// The start of the answer's body.
     pub(super) data: Bytes,
     /// The decision under which the attempt is recorded.
@@ -44,16 +44,17 @@ impl Report {
     pub(super) fn failed(reason: Reason, decision: Option<DecisionId>) -> Self {
         let outcome = Outcome::classify::<()>(&Err(Failure::hidden(reason, "")));
         let disposition = Disposition::of(&outcome, None);
-        Self { disposition, status: outcome.status, code: outcome.code(), data: Bytes::new(), decision }
+        Self { disposition, status: outcome.status, code: outcome.failed(), data: Bytes::new(), decision }
     }
 
     /// How the attempt is remembered with a retry or a death.
     fn cause(&self, attempt: u32) -> Vec<(String, String)> {
-        let mut cause = vec![
-            ("code".to_owned(), self.code.to_owned()),
-            ("status".to_owned(), self.status.as_u16().to_string()),
-            ("attempt".to_owned(), attempt.to_string()),
-        ];
+        let mut cause =
+            vec![("status".to_owned(), self.status.as_u16().to_string()), ("attempt".to_owned(), attempt.to_string())];
+        // A status that the subscriber itself answered with speaks for itself.
+        if let Some(code) = self.code {
+            cause.push(("code".to_owned(), code.to_owned()));
+        }
         if let Some(decision) = &self.decision {
             cause.push(("decision".to_owned(), decision.to_string()));
         }
@@ -121,10 +122,10 @@ async fn deliver(
         _ => Bytes::new(),
     };
     if disposition != Disposition::Ack {
-        return Report { disposition, status: head.status, code: answer.outcome.code(), data, decision };
+        return Report { disposition, status: head.status, code: answer.outcome.failed(), data, decision };
     }
     match reply::publish(parts, trigger, envelope, &cause, &head.headers, data.clone()).await {
-        Ok(()) => Report { disposition, status: head.status, code: "OK", data, decision },
+        Ok(()) => Report { disposition, status: head.status, code: None, data, decision },
         Err(failed) => Report { data, decision, ..failed },
     }
 }
@@ -188,7 +189,7 @@ async fn settle(
     }
     tracing::warn!(
         target: "weft::delivery", trigger = %trigger.name, sequence = %lease.record.sequence, event = event.id(),
-        attempt = lease.attempt, status = report.status.as_u16(), code = report.code, "the event is dead"
+        attempt = lease.attempt, status = report.status.as_u16(), code = report.code.unwrap_or_default(), "the event is dead"
     );
     match dead_letter::copy(parts, trigger, lease, event, envelope, &report).await {
         Ok(()) => Settlement::Dead { state: Terminal::Dead, cause },
