@@ -17,7 +17,7 @@ use weft_functions::policy::Verb;
 use weft_functions::trigger::Destination;
 
 use super::{Parts, dead_letter, reply, retry};
-use weft_runtime::full;
+use weft_runtime::{Body, full};
 
 use crate::path::call::{Call, Caller, Cause, Outside, Reach, Target};
 use crate::path::decision::DecisionId;
@@ -113,29 +113,40 @@ async fn deliver(
     let after = retry::retry_after(answer.response.headers(), parts.clock.now_ms() / 1000);
     let disposition = Disposition::of(&answer.outcome, after);
     let (head, body) = answer.response.into_parts();
-    let body = Limited::new(body, EventLimits::default().event_bytes);
-    let data = match tokio::time::timeout_at(deadline, body.collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        // An answer that broke off was not given; one whose status says no stays a no.
-        Ok(Err(_)) if disposition == Disposition::Ack => return Report::failed(Reason::FnBadResponse, decision),
-        Err(_) if disposition == Disposition::Ack => return Report::failed(Reason::FnTimeout, decision),
-        _ => Bytes::new(),
+    let data = read(body, deadline).await;
+    let report = Report {
+        disposition,
+        status: head.status,
+        code: answer.outcome.failed(),
+        data: data.as_ref().ok().cloned().unwrap_or_default(),
+        decision,
     };
-    if disposition != Disposition::Ack {
-        return Report { disposition, status: head.status, code: answer.outcome.failed(), data, decision };
+    // What is no event is dropped, however it ended: the 2xx was read.
+    if disposition != Disposition::Ack || binding::mode(&head.headers).is_none() {
+        return report;
     }
-    match reply::publish(parts, trigger, envelope, &cause, &head.headers, data.clone()).await {
-        Ok(()) => Report { disposition, status: head.status, code: None, data, decision },
-        Err(failed) => Report { data, decision, ..failed },
+    let published = match data {
+        Ok(data) => reply::publish(parts, trigger, envelope, &cause, &head.headers, data).await,
+        Err(reason) => Err(Report::failed(reason, decision)),
+    };
+    match published {
+        Ok(()) => report,
+        Err(failed) => Report { data: report.data, decision: failed.decision.or(decision), ..failed },
+    }
+}
+
+/// The answer's body, as far as delivery has use for it: a reply event, or the words of an error.
+async fn read(body: Body, deadline: Instant) -> Result<Bytes, Reason> {
+    let body = Limited::new(body, EventLimits::default().event_bytes);
+    match tokio::time::timeout_at(deadline, body.collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(_)) => Err(Reason::FnBadResponse),
+        Err(_) => Err(Reason::FnTimeout),
     }
 }
 
 /// The request that carries the event, and what it is aimed at.
-fn request(
-    parts: &Parts,
-    trigger: &DeployedTrigger,
-    event: &Event,
-) -> Result<(Target, http::Request<weft_runtime::Body>), Failure> {
+fn request(parts: &Parts, trigger: &DeployedTrigger, event: &Event) -> Result<(Target, http::Request<Body>), Failure> {
     let (headers, data) = binding::encode_binary(event);
     let mut request = http::Request::new(full(data));
     *request.method_mut() = Method::POST;
