@@ -7,3 +7,6 @@ mod crash;
 mod deploy;
 mod events;
 mod http;
+mod interop;
+mod manifests;
+mod tidy;
