@@ -137,6 +137,22 @@ async fn a_duplicate_is_known_after_a_restart() {
 }
 
 #[tokio::test]
+async fn nothing_is_delivered_twice_or_forgotten_by_a_clean_restart() {
+    let sink = Sink::start().await;
+    let more = format!("filters: [ {{ exact: {{ type: wanted }} }} ], url: '{}'", sink.url("/"));
+    let project = Project::new(&(manifest::topic("orders", "") + &manifest::trigger("out", "orders", &more)));
+    for round in 1..=3 {
+        let node = project.start().await;
+        let wanted = event(&format!("wanted-{round}"), "wanted");
+        node.ask(batch("orders", &[wanted, event(&format!("other-{round}"), "other")])).await.sequences();
+        let counts = node.settled("out", 2 * round).await;
+        assert_eq!((counts.in_state("delivered"), counts.in_state("filtered")), (round, round));
+        assert_eq!(sink.deliveries().len() as u64, round);
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_topic_takes_events_and_nothing_else() {
     let project = Project::new(&manifest::topic("orders", ""));
     let node = project.start().await;
