@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -25,16 +25,16 @@ impl Said {
     }
 
     /// Reads the stream on a thread of its own until it ends: a full pipe would stop the process.
-    fn collect(mut stream: impl Read + Send + 'static) -> Self {
+    fn collect(mut stream: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
         let said = Self::default();
         let into = said.clone();
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut piece = [0; 8192];
             while let Ok(read @ 1..) = stream.read(&mut piece) {
                 into.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&piece[..read]);
             }
         });
-        said
+        (said, reader)
     }
 }
 
@@ -45,6 +45,7 @@ pub struct Process {
     pub stdout: Said,
     /// Standard error so far.
     pub stderr: Said,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -52,9 +53,9 @@ impl Process {
     pub fn spawn(mut command: Command) -> Self {
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let stdout = child.stdout.take().map(Said::collect).unwrap_or_default();
-        let stderr = child.stderr.take().map(Said::collect).unwrap_or_default();
-        Self { child, stdout, stderr }
+        let (stdout, out) = Said::collect(child.stdout.take().expect("a pipe"));
+        let (stderr, err) = Said::collect(child.stderr.take().expect("a pipe"));
+        Self { child, stdout, stderr, readers: vec![out, err] }
     }
 
     /// Its id.
@@ -62,9 +63,14 @@ impl Process {
         self.child.id()
     }
 
-    /// The exit code if the process has ended; -1 stands for a signal.
+    /// The exit code if the process has ended; -1 stands for a signal. What it said is whole then.
     pub fn ended(&mut self) -> Option<i32> {
-        self.child.try_wait().expect("the state of a child").map(|status| status.code().unwrap_or(-1))
+        let status = self.child.try_wait().expect("the state of a child")?;
+        for reader in self.readers.drain(..) {
+            // A reader does not panic; if it did, what it read is there.
+            let _ = reader.join();
+        }
+        Some(status.code().unwrap_or(-1))
     }
 
     /// Sends a signal.

@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -140,6 +140,25 @@ impl Sink {
 impl Drop for Sink {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// An address where nobody listens, and nobody else can while this exists: connections to it are refused.
+pub struct Nobody {
+    socket: TcpSocket,
+}
+
+impl Nobody {
+    /// Takes a free port and does not listen on it.
+    pub fn there() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        Self { socket }
+    }
+
+    /// A URL of the address.
+    pub fn url(&self, target: &str) -> String {
+        format!("http://{}{target}", self.socket.local_addr().expect("the address"))
     }
 }
 

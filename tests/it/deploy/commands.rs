@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use weft_tests::events::event_with;
+use weft_tests::sink::Nobody;
 use weft_tests::{Node, Project, Sink, eventually, manifest};
 
 use super::refused;
@@ -217,9 +218,8 @@ async fn a_command_that_is_wrong_says_so_with_2() {
 #[tokio::test]
 async fn a_node_that_is_not_there_is_named_with_the_next_step() {
     let project = Project::new("");
-    let gone = Sink::start().await;
-    let address = gone.url("");
-    drop(gone);
+    let nobody = Nobody::there();
+    let address = nobody.url("");
     for words in [
         ["get", "functions"].as_slice(),
         &["invoke", "hello"],

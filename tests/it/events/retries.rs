@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use weft_tests::events::event;
+use weft_tests::sink::Nobody;
 use weft_tests::{Project, Reply, Sink, manifest};
 
 /// Three retries, a few milliseconds apart.
@@ -122,10 +123,9 @@ async fn a_waiting_retry_survives_a_restart() {
 
 #[tokio::test]
 async fn nobody_at_the_address_is_tried_again_too() {
-    // An address where nobody listens: the sink's, after it has gone.
-    let sink = Sink::start().await;
-    let text = to(&sink, QUICK);
-    drop(sink);
+    let nobody = Nobody::there();
+    let text = manifest::topic("orders", "")
+        + &manifest::trigger("out", "orders", &format!("url: '{}', {QUICK}", nobody.url("/")));
     let project = Project::new(&text);
     let node = project.start().await;
     node.publish("orders", &event("1", "t")).await;
@@ -138,7 +138,7 @@ async fn nobody_at_the_address_is_tried_again_too() {
 #[tokio::test]
 async fn a_function_that_fails_is_tried_again_by_the_same_rules() {
     let text = manifest::function("replier", "replier", "")
-        + &manifest::function("bad", "misbehave", "limits: { cpu: 100ms, timeout: 300ms }")
+        + &manifest::function("bad", "misbehave", "limits: { cpu: 50ms }")
         + &manifest::topic("orders", "")
         + &manifest::trigger("error", "orders", &format!("function: replier, path: /error, {QUICK}"))
         + &manifest::trigger("reject", "orders", &format!("function: replier, path: /unheard-of, {QUICK}"))
