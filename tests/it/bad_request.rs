@@ -1,6 +1,8 @@
 //! Requests that could mean two things are refused, not repaired; and a refused request is never half a request. Rows
 //! are sent byte for byte, each on a connection of its own.
 
+use tokio::process::Command;
+use weft_tests::cli::finish;
 use weft_tests::{Node, Project, manifest, raw};
 
 /// A node with one function, which nothing of this module may reach.
@@ -265,4 +267,37 @@ async fn trailers_say_nothing_that_a_head_must_say() {
     let came = raw::exchange(node.http, request.as_bytes()).await;
     assert_eq!(came.status(), Some(200), "{}", came.text());
     assert!(came.text().contains("\"body\":\"hello\"") && !came.text().contains("forged"), "{}", came.text());
+}
+
+/// HTTP/2 has no framing to disagree about; everything else is judged by the same rules.
+#[tokio::test]
+async fn http_2_is_judged_alike() {
+    let project = project();
+    let node = node(&project).await;
+    let base = format!("http://echo.localhost:{}", node.http.port());
+    for (path, header, detail) in [
+        ("/a/../b", "x-a: b", "path contains a dot segment"),
+        ("//a", "x-a: b", "path contains an empty segment"),
+        ("/a;b", "x-a: b", "path contains a semicolon"),
+        ("/%2e%2e/a", "x-a: b", "path contains an encoded dot"),
+        ("/a%00", "x-a: b", "path contains an encoded control character"),
+        ("/a", "x_a: b", "header name contains an underscore"),
+        ("/a", "host: user@echo.localhost", "host contains user information"),
+    ] {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "-s",
+            "--http2-prior-knowledge",
+            "--path-as-is",
+            "-w",
+            "\n%{http_version} %{http_code}",
+            "--resolve",
+        ]);
+        curl.arg(format!("echo.localhost:{}:127.0.0.1", node.http.port())).args(["-H", header]);
+        curl.arg(format!("{base}{path}"));
+        let run = finish(curl, b"").await;
+        assert!(run.stdout.ends_with("\n2 400"), "{path} {header}: {run:?}");
+        assert!(run.stdout.contains("REQUEST_AMBIGUOUS") && run.stdout.contains(detail), "{path} {header}: {run:?}");
+    }
+    nothing_got_through(&node).await;
 }
