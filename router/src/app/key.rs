@@ -12,23 +12,28 @@ use anyhow::Context;
 /// # Errors
 /// The file cannot be read or made, or is not a key.
 pub(super) fn read_or_make(path: &Path) -> anyhow::Result<[u8; 16]> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let mut key = [0; 16];
-            fill(&mut key)?;
-            file.write_all(&key)
-                .and_then(|()| file.sync_all())
-                .with_context(|| format!("cannot write {}", path.display()))?;
-            Ok(key)
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => read(path),
-        Err(error) => Err(error).with_context(|| format!("cannot make {}", path.display())),
+    match File::open(path) {
+        Ok(file) => read(file, path),
+        Err(error) if error.kind() == ErrorKind::NotFound => make(path),
+        Err(error) => Err(error).with_context(|| format!("cannot open {}", path.display())),
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<[u8; 16]> {
+/// Written beside and renamed, so that a node that is killed meanwhile leaves no half a key.
+fn make(path: &Path) -> anyhow::Result<[u8; 16]> {
+    let mut key = [0; 16];
+    fill(&mut key)?;
+    let beside = path.with_extension("new");
+    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside);
+    opened
+        .and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&beside, path))
+        .with_context(|| format!("cannot make {}", path.display()))?;
+    Ok(key)
+}
+
+fn read(file: File, path: &Path) -> anyhow::Result<[u8; 16]> {
     let mut bytes = Vec::new();
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     file.take(17).read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
     let key = <[u8; 16]>::try_from(bytes.as_slice()).ok();
     key.with_context(|| format!("{} is not a key of 16 bytes; remove it, and a new one is made", path.display()))

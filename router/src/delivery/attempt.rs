@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
@@ -38,13 +40,68 @@ pub(super) struct Report {
     pub(super) data: Bytes,
     /// The decision under which the attempt is recorded.
     pub(super) decision: Option<DecisionId>,
+    /// Which attempt it was, if not the present one.
+    attempt: Option<u32>,
 }
+
+/// In a retry's cause: whether the event only waits for its copy in the dead letter topic, and the answer's data.
+const COPY: &str = "copy";
+const AWAITED: &str = "awaited";
+const DATA: &str = "data";
 
 impl Report {
     pub(super) fn failed(reason: Reason, decision: Option<DecisionId>) -> Self {
         let outcome = Outcome::classify::<()>(&Err(Failure::hidden(reason, "")));
         let disposition = Disposition::of(&outcome, None);
-        Self { disposition, status: outcome.status, code: outcome.failed(), data: Bytes::new(), decision }
+        Self {
+            disposition,
+            status: outcome.status,
+            code: outcome.failed(),
+            data: Bytes::new(),
+            decision,
+            attempt: None,
+        }
+    }
+
+    /// An answer as it came.
+    pub(super) fn answered(
+        disposition: Disposition,
+        status: StatusCode,
+        code: Option<&'static str>,
+        decision: DecisionId,
+    ) -> Self {
+        Self { disposition, status, code, data: Bytes::new(), decision: Some(decision), attempt: None }
+    }
+
+    /// The attempt that made the event dead: the same in each try at keeping its copy.
+    pub(super) fn last_attempt(&self, lease: &Lease) -> u32 {
+        self.attempt.unwrap_or(lease.attempt)
+    }
+
+    /// How the attempt is remembered until the copy is kept.
+    fn cause_awaiting_copy(&self, attempt: u32) -> Vec<(String, String)> {
+        let mut cause = self.cause(attempt);
+        let data = &self.data[..self.data.len().min(dead_letter::ERROR_DATA_BYTES)];
+        cause.push((DATA.to_owned(), STANDARD.encode(data)));
+        cause.push((COPY.to_owned(), AWAITED.to_owned()));
+        cause
+    }
+
+    /// The last attempt of an event that only waits for its copy.
+    fn awaiting_copy(last_cause: &[(String, String)]) -> Option<Self> {
+        let field = |name: &str| last_cause.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        if field(COPY) != Some(AWAITED) {
+            return None;
+        }
+        let code = field("code").and_then(|code| Reason::ALL.iter().find(|reason| reason.code() == code));
+        Some(Self {
+            disposition: Disposition::Dead,
+            status: field("status").and_then(|status| status.parse().ok()).unwrap_or_default(),
+            code: code.map(|reason| reason.code()),
+            data: field(DATA).and_then(|data| STANDARD.decode(data).ok()).unwrap_or_default().into(),
+            decision: None,
+            attempt: field("attempt").and_then(|attempt| attempt.parse().ok()),
+        })
     }
 
     /// How the attempt is remembered with a retry or a death.
@@ -75,6 +132,9 @@ pub(super) async fn run(parts: &Arc<Parts>, trigger: &Arc<DeployedTrigger>, leas
     if let FilterVerdict::Fail { .. } = trigger.resource.spec.filters.evaluate(&event) {
         return Settlement::Done(Terminal::Filtered);
     }
+    if let Some(report) = Report::awaiting_copy(&lease.last_cause) {
+        return die(parts, trigger, lease, &event, &envelope, report).await;
+    }
     let age = Duration::from_millis(parts.clock.now_ms().saturating_sub(lease.accepted_ms));
     if age > trigger.resource.spec.delivery.max_age.get() {
         let cause = vec![("code".to_owned(), "EVENT_EXPIRED".to_owned())];
@@ -92,22 +152,14 @@ async fn deliver(
     envelope: &Envelope,
 ) -> Report {
     let timeout = trigger.resource.spec.delivery.timeout.get();
-    let cause = Cause::new(trigger.topic.clone(), lease.record.sequence, trigger.name.clone());
+    let cause = Cause::subscriber(trigger.topic.clone(), lease.record.sequence, trigger.name.clone());
     let caller = Caller { via: Some(trigger.identity.clone()), ..envelope.caller.clone() };
     let (target, request) = match request(parts, trigger, event) {
         Ok(aimed) => aimed,
         Err(failure) => (Target::Nowhere(failure), http::Request::new(full(""))),
     };
     let deadline = Instant::now() + timeout;
-    let call = Call {
-        verb: Verb::Deliver,
-        target,
-        caller,
-        request,
-        deadline,
-        hops: envelope.hops,
-        cause: Some(cause.clone()),
-    };
+    let call = Call { verb: Verb::Deliver, target, caller, request, deadline, hops: envelope.hops, cause: Some(cause) };
     let answer = pipeline::handle(&parts.mesh, call).await;
     let decision = Some(answer.decision);
     let after = retry::retry_after(answer.response.headers(), parts.clock.now_ms() / 1000);
@@ -115,18 +167,15 @@ async fn deliver(
     let (head, body) = answer.response.into_parts();
     let data = read(body, deadline).await;
     let report = Report {
-        disposition,
-        status: head.status,
-        code: answer.outcome.failed(),
         data: data.as_ref().ok().cloned().unwrap_or_default(),
-        decision,
+        ..Report::answered(disposition, head.status, answer.outcome.failed(), answer.decision)
     };
     // What is no event is dropped, however it ended: the 2xx was read.
     if disposition != Disposition::Ack || binding::mode(&head.headers).is_none() {
         return report;
     }
     let published = match data {
-        Ok(data) => reply::publish(parts, trigger, envelope, &cause, &head.headers, data).await,
+        Ok(data) => reply::publish(parts, trigger, lease, envelope, &head.headers, data).await,
         Err(reason) => Err(Report::failed(reason, decision)),
     };
     match published {
@@ -181,19 +230,13 @@ async fn settle(
     envelope: &Envelope,
     report: Report,
 ) -> Settlement {
-    let cause = report.cause(lease.attempt);
-    let retry = |wait: Duration, cause| {
-        let due_ms = parts.clock.now_ms().saturating_add(wait.as_millis() as u64);
-        Settlement::Retry { due_ms, cause }
-    };
-    let delivery = &trigger.resource.spec.delivery;
     match report.disposition {
         Disposition::Ack => return Settlement::Done(Terminal::Delivered),
-        Disposition::Deny => return Settlement::Dead { state: Terminal::Denied, cause },
+        Disposition::Deny => return Settlement::Dead { state: Terminal::Denied, cause: report.cause(lease.attempt) },
         Disposition::Retry { after } => {
             let jitter = retry::jitter(parts.seed, lease.record.sequence.get(), lease.attempt);
-            if let Some(wait) = retry::next(delivery, lease.attempt, after, jitter) {
-                return retry(wait, cause);
+            if let Some(wait) = retry::next(&trigger.resource.spec.delivery, lease.attempt, after, jitter) {
+                return again(parts, wait, report.cause(lease.attempt));
             }
         }
         Disposition::Dead => {}
@@ -202,12 +245,66 @@ async fn settle(
         target: "weft::delivery", trigger = %trigger.name, sequence = %lease.record.sequence, event = event.id(),
         attempt = lease.attempt, status = report.status.as_u16(), code = report.code.unwrap_or_default(), "the event is dead"
     );
-    match dead_letter::copy(parts, trigger, lease, event, envelope, &report).await {
-        Ok(()) => Settlement::Dead { state: Terminal::Dead, cause },
-        // The source is not settled before its copy is kept (threats.md H-09).
-        Err(why) => {
-            tracing::error!(trigger = %trigger.name, sequence = %lease.record.sequence, why, "cannot keep a dead letter");
-            retry(delivery.backoff_max.get(), cause)
-        }
+    die(parts, trigger, lease, event, envelope, report).await
+}
+
+/// Keeps the copy for the dead letter topic, then ends the event. The source is not settled before its copy is kept
+/// (`threats.md` H-09): a copy that cannot be kept now is tried again by itself, without another call, until `maxAge`.
+async fn die(
+    parts: &Arc<Parts>,
+    trigger: &Arc<DeployedTrigger>,
+    lease: &Lease,
+    event: &Event,
+    envelope: &Envelope,
+    report: Report,
+) -> Settlement {
+    let attempt = report.last_attempt(lease);
+    let Err(why) = dead_letter::copy(parts, trigger, lease, event, envelope, &report).await else {
+        return Settlement::Dead { state: Terminal::Dead, cause: report.cause(attempt) };
+    };
+    tracing::error!(trigger = %trigger.name, sequence = %lease.record.sequence, why, "cannot keep a dead letter's copy");
+    let delivery = &trigger.resource.spec.delivery;
+    let age = Duration::from_millis(parts.clock.now_ms().saturating_sub(lease.accepted_ms));
+    if age > delivery.max_age.get() {
+        let mut cause = report.cause(attempt);
+        cause.push((COPY.to_owned(), format!("not kept: {why}")));
+        return Settlement::Dead { state: Terminal::Dead, cause };
+    }
+    again(parts, delivery.backoff_max.get(), report.cause_awaiting_copy(attempt))
+}
+
+fn again(parts: &Parts, wait: Duration, cause: Vec<(String, String)>) -> Settlement {
+    let due_ms = parts.clock.now_ms().saturating_add(wait.as_millis() as u64);
+    Settlement::Retry { due_ms, cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_waits_for_its_copy_remembers_why_it_died() {
+        let check = |code: Option<&'static str>, data: &'static str| {
+            let died = Report {
+                disposition: Disposition::Retry { after: None },
+                status: StatusCode::BAD_GATEWAY,
+                code,
+                data: data.into(),
+                decision: None,
+                attempt: None,
+            };
+            let again = Report::awaiting_copy(&died.cause_awaiting_copy(3)).expect("waits for its copy");
+            assert_eq!((again.status, again.code, again.attempt), (died.status, code, Some(3)));
+            assert_eq!(again.data, died.data);
+            assert_eq!(again.disposition, Disposition::Dead);
+            // Another failed try changes nothing of that.
+            let third = Report::awaiting_copy(&again.cause_awaiting_copy(3)).expect("still waits");
+            assert_eq!((third.status, third.code, third.attempt), (died.status, code, Some(3)));
+        };
+        check(Some("FN_TRAP"), "");
+        check(None, "no such account");
+        let report = Report::failed(Reason::FnTrap, None);
+        assert!(Report::awaiting_copy(&report.cause(1)).is_none(), "an ordinary retry is a call");
+        assert!(Report::awaiting_copy(&[]).is_none());
     }
 }

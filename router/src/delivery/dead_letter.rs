@@ -8,6 +8,7 @@ use http::StatusCode;
 use weft_eventlog::Lease;
 use weft_functions::event::{Event, EventError};
 use weft_functions::trigger::Destination;
+use weft_functions::value::Namespaced;
 
 use super::Parts;
 use super::attempt::Report;
@@ -18,7 +19,7 @@ use crate::path::snapshot::DeployedTrigger;
 use crate::path::{pipeline, routes};
 
 /// Bytes of the answer that go into `knativeerrordata`: Knative keeps 1,024 characters of base 64.
-const ERROR_DATA_BYTES: usize = 768;
+pub(super) const ERROR_DATA_BYTES: usize = 768;
 
 /// Publishes the copy. `Ok` if it is kept or none is wanted; otherwise the reason code.
 pub(super) async fn copy(
@@ -30,15 +31,36 @@ pub(super) async fn copy(
     report: &Report,
 ) -> Result<(), &'static str> {
     let Some(topic) = &trigger.resource.spec.delivery.dead_letter else { return Ok(()) };
-    let letter = letter(trigger, event, report).map_err(|_| "EVENT_INVALID")?;
+    let letters = [letter(trigger, event, report).ok(), Some(event.clone())];
+    let mut code = "EVENT_INVALID";
+    // An event that has no room for our attributes is copied without them: better than not at all.
+    for letter in letters.into_iter().flatten() {
+        let attempt = report.last_attempt(lease);
+        let cause = Cause::dead_letter(trigger.topic.clone(), lease.record.sequence, trigger.name.clone(), attempt);
+        match publish(parts, trigger, &letter, envelope, topic, cause).await {
+            Ok(()) => return Ok(()),
+            Err(why @ ("EVENT_TOO_LARGE" | "EVENT_INVALID")) => code = why,
+            Err(why) => return Err(why),
+        }
+    }
+    Err(code)
+}
+
+async fn publish(
+    parts: &Arc<Parts>,
+    trigger: &DeployedTrigger,
+    letter: &Event,
+    envelope: &Envelope,
+    topic: &Namespaced,
+    cause: Arc<Cause>,
+) -> Result<(), &'static str> {
     let caller = Caller {
         principal: trigger.identity.clone(),
         origin: envelope.caller.origin.clone(),
         via: Some(envelope.caller.principal.clone()),
     };
-    let cause = Cause::dead(trigger.topic.clone(), lease.record.sequence, trigger.name.clone(), lease.attempt);
     // A dead letter is the end of a chain, not a link of it: it keeps the hops it has.
-    let call = publish_call(topic.clone(), caller, &letter, envelope.hops, &cause, trigger);
+    let call = publish_call(topic.clone(), caller, letter, envelope.hops, cause, trigger);
     let answer = pipeline::handle(&parts.mesh, call).await;
     match answer.outcome.status {
         StatusCode::ACCEPTED => Ok(()),

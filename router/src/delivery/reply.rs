@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use tokio::time::Instant;
+use weft_eventlog::Lease;
 use weft_functions::event::http::{self as binding, Mode};
 use weft_functions::event::{Event, EventLimits};
 use weft_functions::policy::Verb;
@@ -27,8 +28,8 @@ use crate::path::snapshot::DeployedTrigger;
 pub(super) async fn publish(
     parts: &Arc<Parts>,
     trigger: &DeployedTrigger,
+    lease: &Lease,
     envelope: &Envelope,
-    cause: &Arc<Cause>,
     headers: &HeaderMap,
     data: Bytes,
 ) -> Result<(), Report> {
@@ -52,14 +53,14 @@ pub(super) async fn publish(
         origin: envelope.caller.origin.clone(),
         via: Some(trigger.identity.clone()),
     };
+    let cause = Cause::reply(trigger.topic.clone(), lease.record.sequence, trigger.name.clone());
     let call = publish_call(topic.clone(), caller, &event, hops, cause, trigger);
     let answer = pipeline::handle(&parts.mesh, call).await;
     match answer.outcome.status {
         StatusCode::ACCEPTED => Ok(()),
         status => {
             let disposition = reply_disposition(&answer.outcome);
-            let code = answer.outcome.failed();
-            Err(Report { disposition, status, code, data: Bytes::new(), decision: Some(answer.decision) })
+            Err(Report::answered(disposition, status, answer.outcome.failed(), answer.decision))
         }
     }
 }
@@ -70,7 +71,7 @@ pub(super) fn publish_call(
     caller: Caller,
     event: &Event,
     hops: u8,
-    cause: &Arc<Cause>,
+    cause: Arc<Cause>,
     trigger: &DeployedTrigger,
 ) -> Call {
     let (headers, data) = binding::encode_binary(event);
@@ -86,7 +87,7 @@ pub(super) fn publish_call(
         request,
         deadline: Instant::now() + trigger.resource.spec.delivery.timeout.get(),
         hops,
-        cause: Some(cause.clone()),
+        cause: Some(cause),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use weft_eventlog::{Lease, LogError, Settlement};
 
@@ -50,9 +50,19 @@ impl Worker {
                     tokio::select! { () = stop.cancelled() => break, () = tokio::time::sleep(LOG_PAUSE) => {} }
                 }
             }
-            while attempts.try_join_next().is_some() {}
+            while let Some(ended) = attempts.try_join_next() {
+                self.note(ended);
+            }
         }
-        while attempts.join_next().await.is_some() {}
+        while let Some(ended) = attempts.join_next().await {
+            self.note(ended);
+        }
+    }
+
+    fn note(&self, ended: Result<(), JoinError>) {
+        if let Err(error) = ended {
+            tracing::error!(trigger = %self.trigger.name, %error, "an attempt ended in a defect of weft; please report it");
+        }
     }
 
     /// As many events as there are free slots, each with its slot; waits for the first of either.
@@ -87,9 +97,24 @@ impl Worker {
         let (parts, trigger, stop) = (self.parts.clone(), self.trigger.clone(), stop.clone());
         attempts.spawn(async move {
             let _held = (slot, room);
+            // Dropped also when the attempt panics: the event is handed out again then, and not held for ever.
+            let held = HeldLease { trigger: &trigger, lease: &lease };
             let settlement = attempt::run(&parts, &trigger, &lease).await;
             settle(&trigger, &lease, settlement, &stop).await;
+            drop(held);
         });
+    }
+}
+
+/// Gives the event back when it is dropped; an event that was settled meanwhile is not held, and that does nothing.
+struct HeldLease<'a> {
+    trigger: &'a DeployedTrigger,
+    lease: &'a Lease,
+}
+
+impl Drop for HeldLease<'_> {
+    fn drop(&mut self) {
+        self.trigger.consumer.release(self.lease);
     }
 }
 

@@ -2,8 +2,7 @@
 //! function's own outgoing call differ in their verb and target and in nothing else, so that one pipeline serves them.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 use weft_eventlog::Sequence;
@@ -136,42 +135,81 @@ impl fmt::Display for Principal {
     }
 }
 
-/// The delivery attempt in which a call happens. A redelivery makes the same numbers again, so that what it publishes
-/// a second time is recognised as the same event.
+/// The delivery attempt in which a call happens, for the dedupe ids of what is published in it: a redelivery that
+/// publishes the same again must add nothing, and one that publishes something else must lose nothing.
 #[derive(Debug)]
 pub struct Cause {
     topic: Namespaced,
     sequence: Sequence,
     trigger: Namespaced,
-    /// Sets what the mesh emits about the event (a dead letter's copy) apart from what the subscriber emits.
-    label: String,
-    emitted: AtomicU32,
+    role: Role,
+    emitted: Mutex<Emitted>,
+}
+
+/// Who publishes on behalf of a delivery.
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    /// The function itself, by calls of its own.
+    Subscriber,
+    /// The mesh, for the event that the subscriber answered with.
+    Reply,
+    /// The mesh, for the copy that goes to a dead letter topic when this attempt was the last.
+    DeadLetter(u32),
+}
+
+#[derive(Debug, Default)]
+struct Emitted {
+    publishes: u32,
+    contents: Vec<[u8; 32]>,
 }
 
 impl Cause {
-    /// The cause for one attempt at delivering the event at `sequence` of `topic` by `trigger`.
-    pub fn new(topic: Namespaced, sequence: Sequence, trigger: Namespaced) -> Arc<Self> {
-        Self::labelled(topic, sequence, trigger, String::new())
+    /// The cause of what the subscriber does during one attempt at the event at `sequence` of `topic` by `trigger`.
+    pub fn subscriber(topic: Namespaced, sequence: Sequence, trigger: Namespaced) -> Arc<Self> {
+        Self::of(topic, sequence, trigger, Role::Subscriber)
     }
 
-    /// The cause of the copy that goes to a dead letter topic when `attempt` was the last.
-    pub fn dead(topic: Namespaced, sequence: Sequence, trigger: Namespaced, attempt: u32) -> Arc<Self> {
-        Self::labelled(topic, sequence, trigger, format!("dead/{attempt}/"))
+    /// The cause of the subscriber's reply.
+    pub fn reply(topic: Namespaced, sequence: Sequence, trigger: Namespaced) -> Arc<Self> {
+        Self::of(topic, sequence, trigger, Role::Reply)
     }
 
-    fn labelled(topic: Namespaced, sequence: Sequence, trigger: Namespaced, label: String) -> Arc<Self> {
-        Arc::new(Self { topic, sequence, trigger, label, emitted: AtomicU32::new(0) })
+    /// The cause of a dead letter's copy.
+    pub fn dead_letter(topic: Namespaced, sequence: Sequence, trigger: Namespaced, attempt: u32) -> Arc<Self> {
+        Self::of(topic, sequence, trigger, Role::DeadLetter(attempt))
     }
 
-    /// The number of the next thing that this attempt emits, or `None` when it has emitted [`EMISSIONS_MAX`] already.
-    pub fn next_emission(&self) -> Option<u32> {
-        let next = |n: u32| (n < EMISSIONS_MAX).then_some(n + 1);
-        self.emitted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
+    fn of(topic: Namespaced, sequence: Sequence, trigger: Namespaced, role: Role) -> Arc<Self> {
+        Arc::new(Self { topic, sequence, trigger, role, emitted: Mutex::default() })
     }
 
-    /// The dedupe id of the event at `place` of what this attempt emits as its `emission`th thing.
-    pub fn derived_id(&self, emission: u32, place: usize) -> String {
-        format!("derived/{}/{}/{}/{}{emission}/{place}", self.topic, self.sequence, self.trigger, self.label)
+    /// Counts one publish; `false` when the attempt has published [`EMISSIONS_MAX`] times already.
+    pub fn may_publish(&self) -> bool {
+        let mut emitted = self.emitted();
+        emitted.publishes += 1;
+        emitted.publishes <= EMISSIONS_MAX
+    }
+
+    /// The dedupe id of an event published in this attempt. There is one reply and one copy, so these have a name. What
+    /// a function publishes by itself is known by its content (without id and time, which it may make anew) and by how
+    /// often the attempt published the same: neither the order nor what else it publishes matters.
+    pub fn derived_id(&self, content: [u8; 32]) -> String {
+        let what = match self.role {
+            Role::Reply => "reply".to_owned(),
+            Role::DeadLetter(attempt) => format!("dead/{attempt}"),
+            Role::Subscriber => {
+                let mut emitted = self.emitted();
+                let before = emitted.contents.iter().filter(|other| **other == content).count();
+                emitted.contents.push(content);
+                let digest: String = content.iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("{digest}/{before}")
+            }
+        };
+        format!("derived/{}/{}/{}/{what}", self.topic, self.sequence, self.trigger)
+    }
+
+    fn emitted(&self) -> MutexGuard<'_, Emitted> {
+        self.emitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -183,18 +221,42 @@ mod tests {
         text.parse().expect("a name")
     }
 
+    fn of(make: fn(Namespaced, Sequence, Namespaced) -> Arc<Cause>) -> Arc<Cause> {
+        make(name("default/orders"), "7".parse().expect("a sequence"), name("default/bill"))
+    }
+
+    fn ids(contents: &[u8]) -> Vec<String> {
+        let cause = of(Cause::subscriber);
+        contents.iter().map(|content| cause.derived_id([*content; 32])).collect()
+    }
+
     #[test]
-    fn emissions_are_numbered_alike_in_each_attempt_and_end() {
-        let attempt = || Cause::new(name("default/orders"), "7".parse().expect("a sequence"), name("default/bill"));
-        let (first, second) = (attempt(), attempt());
-        let ids = |cause: &Cause| -> Vec<String> {
-            std::iter::from_fn(|| cause.next_emission()).map(|n| cause.derived_id(n, 0)).collect()
+    fn what_is_published_again_has_the_same_ids_in_any_order() {
+        let (first, again) = (ids(&[1, 2, 1]), ids(&[2, 1, 1]));
+        assert_eq!(first[0], again[1]);
+        assert_eq!(first[1], again[0]);
+        assert_eq!(first[2], again[2]);
+    }
+
+    #[test]
+    fn what_is_new_in_a_redelivery_or_meant_twice_is_not_taken_for_something_else() {
+        assert_ne!(ids(&[1])[0], ids(&[2])[0]);
+        assert_ne!(ids(&[1, 1])[0], ids(&[1, 1])[1]);
+    }
+
+    #[test]
+    fn there_is_one_reply_and_one_copy_whatever_they_hold() {
+        assert_eq!(of(Cause::reply).derived_id([1; 32]), of(Cause::reply).derived_id([2; 32]));
+        let copy = |attempt| {
+            of(|topic, sequence, trigger| Cause::dead_letter(topic, sequence, trigger, 3)).derived_id([attempt; 32])
         };
-        let (a, b) = (ids(&first), ids(&second));
-        assert_eq!(a, b);
-        assert_eq!(a.len(), EMISSIONS_MAX as usize);
-        assert_eq!(a[0], "derived/default/orders/7/default/bill/0/0");
-        let dead = Cause::dead(name("default/orders"), "7".parse().expect("a sequence"), name("default/bill"), 3);
-        assert_eq!(dead.derived_id(0, 0), "derived/default/orders/7/default/bill/dead/3/0/0");
+        assert_eq!(copy(1), "derived/default/orders/7/default/bill/dead/3");
+        assert_ne!(copy(1), of(Cause::reply).derived_id([1; 32]));
+    }
+
+    #[test]
+    fn an_attempt_publishes_so_often_and_no_more() {
+        let cause = of(Cause::subscriber);
+        assert_eq!((0..100).filter(|_| cause.may_publish()).count(), EMISSIONS_MAX as usize);
     }
 }
