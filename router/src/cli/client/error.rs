@@ -73,7 +73,7 @@ impl Problem {
         serde_json::from_slice(body).ok()
     }
 
-    /// The next step for a person who met this code.
+    /// The next step for a person who met this code. The admin API's own refusals say it in their detail.
     fn advice(&self) -> Option<&'static str> {
         Some(match self.code.as_str() {
             "NOT_FOUND" | "ROUTE_NONE" => "see what there is with 'weft get all'",
@@ -90,8 +90,6 @@ impl Problem {
             "TOPIC_FULL" => "see who is behind with 'weft get triggers', or raise the topic's retention.size",
             "EVENT_CONFLICT" => "the topic has another event of this source and id: give this one an id of its own",
             "EVENT_TOO_LARGE" => "send less data, or a reference to it",
-            "OWNED" => "change that file instead",
-            "IN_USE" => "delete what refers to it first",
             _ => return None,
         })
     }
