@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 use weft_eventlog::{Clock, EventLog};
-use weft_functions::manifest::{ResourceId, SourceFile};
+use weft_functions::manifest::ResourceId;
 use weft_runtime::Runtime;
 
 pub use self::error::ApplyError;
@@ -165,31 +165,25 @@ impl Inner {
         if dry_run {
             return Ok(Applied { snapshot: view.desired.number, dry_run, changes: plan.changes });
         }
-        request::keep_modules(&plan, sources, self.parts.modules.clone(), &files).await?;
-        self.carry_out(&mut changelog, &view, plan, &files).await
+        request::keep_modules(&plan, sources, self.parts.modules.clone()).await?;
+        self.carry_out(&mut changelog, &view, plan).await
     }
 
     async fn delete(&self, id: &ResourceId) -> Result<Applied, ApplyError> {
         let mut changelog = self.changelog.lock().await;
         let view = self.view.load_full();
         let plan = desired::plan_delete(&view.desired, id)?;
-        self.carry_out(&mut changelog, &view, plan, &[]).await
+        self.carry_out(&mut changelog, &view, plan).await
     }
 
     /// From a plan to a snapshot in force.
-    async fn carry_out(
-        &self,
-        changelog: &mut Changelog,
-        view: &View,
-        plan: Plan,
-        files: &[SourceFile],
-    ) -> Result<Applied, ApplyError> {
+    async fn carry_out(&self, changelog: &mut Changelog, view: &View, plan: Plan) -> Result<Applied, ApplyError> {
         let now = self.parts.clock.now_ms();
         let wanted = view.desired.after(&plan, view.desired.number);
         if wanted == view.desired && view.lacking.is_empty() {
             return Ok(Applied { snapshot: wanted.number, dry_run: false, changes: plan.changes });
         }
-        let stage = Stage::set(&self.parts, &view.snapshot, &wanted, &plan, files).await?;
+        let stage = Stage::set(&self.parts, &view.snapshot, &wanted, &plan).await?;
         let desired = if plan.is_empty() {
             wanted
         } else {

@@ -257,8 +257,26 @@ impl ModuleStore {
 /// As [`ModuleDigest::of_file`].
 pub fn read_file(path: &Path) -> io::Result<Bytes> {
     let mut bytes = Vec::new();
-    open_module(path)?.take(MODULE_BYTES_MAX).read_to_end(&mut bytes)?;
+    // It may have grown since it was opened: half a module is none.
+    open_module(path)?.take(MODULE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    check_size(bytes.len() as u64).map_err(io::Error::other)?;
     Ok(bytes.into())
+}
+
+/// Whether [`read_file`] would take the file. Blocks.
+///
+/// # Errors
+/// As [`ModuleDigest::of_file`].
+pub fn check_file(path: &Path) -> io::Result<()> {
+    open_module(path).map(drop)
+}
+
+/// Why an author's module cannot be read, as part of a sentence, and what to do.
+pub fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file; build it first".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
 }
 
 fn open_module(path: &Path) -> io::Result<File> {
@@ -267,7 +285,7 @@ fn open_module(path: &Path) -> io::Result<File> {
         return Err(io::Error::other("not a regular file"));
     }
     let file = File::open(path)?;
-    check_size(file.metadata()?.len()).map_err(|error| io::Error::other(error.to_string()))?;
+    check_size(file.metadata()?.len()).map_err(io::Error::other)?;
     Ok(file)
 }
 
