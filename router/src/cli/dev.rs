@@ -102,7 +102,10 @@ impl DevArgs {
 pub(super) fn run(plan: Plan) -> anyhow::Result<ExitCode> {
     logging::start(plan.access_log || std::io::stderr().is_terminal());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(plan))
+    let code = runtime.block_on(serve(plan));
+    // What a start that was given up still compiles must not hold up the end.
+    runtime.shutdown_background();
+    code
 }
 
 async fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
@@ -117,7 +120,11 @@ async fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
         // Told twice: whoever asks does not want to wait for what is in flight.
         std::process::exit(i32::from(super::INTERRUPTED));
     });
-    let node = Node::start(settings(&plan)).await?;
+    // Given up half way it is as after a kill, which the event log is made for.
+    let node = tokio::select! {
+        started = Node::start(settings(&plan)) => started?,
+        () = shutdown.cancelled() => return Ok(ExitCode::from(super::INTERRUPTED)),
+    };
     let loaded = tokio::select! {
         loaded = node.load() => loaded,
         () = shutdown.cancelled() => {

@@ -53,7 +53,7 @@ pub(in crate::cli) enum ClientError {
     Mistakes(Vec<Value>),
 }
 
-/// A problem document (RFC 9457) of the mesh. A function may answer with one of its own: only the mesh's has a `code`.
+/// A problem document (RFC 9457) of the mesh: it has a `code`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(in crate::cli) struct Problem {
     /// The stable reason, such as `AUTHZ_DENIED`.
@@ -71,6 +71,12 @@ impl Problem {
     /// The problem in a body, if it is one of the mesh.
     pub(in crate::cli) fn read(body: &[u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
+    }
+
+    /// Whether it is the mesh's own answer to the call that was decided so. A function may answer with a document that
+    /// looks the same, but it does not know the decision.
+    pub(in crate::cli) fn is_of(&self, decision: Option<&str>) -> bool {
+        self.decision.is_some() && self.decision.as_deref() == decision
     }
 
     /// The next step for a person who met this code. The admin API's own refusals say it in their detail.
