@@ -2,4 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends here")]
 
+mod bad_request;
+mod crash;
+mod deploy;
+mod events;
 mod http;
+mod interop;
+mod manifests;
+mod tidy;

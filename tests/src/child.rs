@@ -16,10 +16,11 @@ const STEP: Duration = Duration::from_millis(10);
 
 /// What a stream of the process said so far.
 #[derive(Clone, Default)]
-pub(crate) struct Said(Arc<Mutex<Vec<u8>>>);
+pub struct Said(Arc<Mutex<Vec<u8>>>);
 
 impl Said {
-    pub(crate) fn text(&self) -> String {
+    /// All of it, as text.
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
@@ -37,15 +38,18 @@ impl Said {
     }
 }
 
-/// A running process.
-pub(crate) struct Process {
+/// A running process. Dropped, it is told to end, and killed if it does not.
+pub struct Process {
     child: Child,
-    pub(crate) stdout: Said,
-    pub(crate) stderr: Said,
+    /// Standard output so far.
+    pub stdout: Said,
+    /// Standard error so far.
+    pub stderr: Said,
 }
 
 impl Process {
-    pub(crate) fn spawn(mut command: Command) -> Self {
+    /// Starts a command.
+    pub fn spawn(mut command: Command) -> Self {
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let stdout = child.stdout.take().map(Said::collect).unwrap_or_default();
@@ -53,22 +57,25 @@ impl Process {
         Self { child, stdout, stderr }
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    /// Its id.
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// The exit code if the process has ended; -1 stands for a signal.
-    pub(crate) fn ended(&mut self) -> Option<i32> {
+    pub fn ended(&mut self) -> Option<i32> {
         self.child.try_wait().expect("the state of a child").map(|status| status.code().unwrap_or(-1))
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
         // A process that has ended already is not an error.
         let _ = kill_process(pid, signal);
     }
 
-    pub(crate) fn kill(&mut self) {
+    /// Ends it at once.
+    pub fn kill(&mut self) {
         self.signal(Signal::KILL);
         let _ = self.child.wait();
     }
@@ -85,7 +92,7 @@ impl Drop for Process {
         }
         self.kill();
         if thread::panicking() {
-            eprintln!("--- the log of the node ---\n{}", self.stderr.text());
+            eprintln!("--- the log of process {} ---\n{}", self.id(), self.stderr.text());
         }
     }
 }

@@ -32,7 +32,6 @@ impl Run {
     }
 
     /// Fails unless the command succeeded.
-    #[must_use]
     pub fn ok(self) -> Self {
         assert_eq!(self.code, 0, "{self:?}");
         self

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends here")]
 
-mod child;
+pub mod child;
 pub mod cli;
 pub mod client;
 pub mod events;

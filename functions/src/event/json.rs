@@ -58,6 +58,12 @@ fn decode_event(body: &Bytes, text: &str, limits: &EventLimits) -> Result<Event,
             name => builder = attribute(builder, name, value, body)?,
         }
     }
+    // `data` without a type is JSON, and whoever gets the event in another mode must be told (CloudEvents 1.0.2,
+    // "datacontenttype").
+    let typed = members.iter().any(|(name, value)| name == "datacontenttype" && value.get() != "null");
+    if data.is_some() && !typed {
+        builder = builder.datacontenttype(Text::from_static("application/json"));
+    }
     let event = builder.build_with_version()?;
     limits.check_attributes(&event)?;
     let data = match (data, data_base64) {

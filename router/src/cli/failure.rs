@@ -32,9 +32,22 @@ pub(super) fn wrong(message: impl Into<String>) -> anyhow::Error {
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     let code = exit_code(error);
     if code != 0 {
-        terminal::complain(&format!("{error:#}"));
+        terminal::complain(&sentence(error));
     }
     ExitCode::from(code)
+}
+
+/// The whole chain in one sentence. Errors that are also logged by themselves say their cause already; it is not said
+/// twice.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| {
+        let cause = cause.to_string();
+        match said.is_empty() {
+            true => cause,
+            false if said.contains(&cause) => said,
+            false => format!("{said}: {cause}"),
+        }
+    })
 }
 
 /// The exit code that a failure means.
@@ -71,6 +84,19 @@ mod tests {
         check(OutputClosed.into(), 0);
         // A node that hangs up is a failure, although the operating system calls it a broken pipe too.
         check(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into(), 1);
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot create /x: {source}")]
+        struct Own {
+            source: std::io::Error,
+        }
+        let own = || Own { source: std::io::Error::other("it is there") };
+        assert_eq!(sentence(&own().into()), "cannot create /x: it is there");
+        let wrapped = anyhow::Error::from(own()).context("cannot start");
+        assert_eq!(sentence(&wrapped), "cannot start: cannot create /x: it is there");
     }
 
     #[test]

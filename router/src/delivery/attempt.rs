@@ -17,7 +17,7 @@ use weft_functions::policy::Verb;
 use weft_functions::trigger::Destination;
 
 use super::{Parts, dead_letter, reply, retry};
-use weft_runtime::full;
+use weft_runtime::{Body, full};
 
 use crate::path::call::{Call, Caller, Cause, Outside, Reach, Target};
 use crate::path::decision::DecisionId;
@@ -32,8 +32,8 @@ pub(super) struct Report {
     pub(super) disposition: Disposition,
     /// The status, as the subscriber or the mesh gave it.
     pub(super) status: StatusCode,
-    /// The reason code, `OK` if the subscriber itself answered.
-    pub(super) code: &'static str,
+    /// The reason code, if it was not the subscriber's own answer.
+    pub(super) code: Option<&'static str>,
     /// The start of the answer's body.
     pub(super) data: Bytes,
     /// The decision under which the attempt is recorded.
@@ -44,16 +44,17 @@ impl Report {
     pub(super) fn failed(reason: Reason, decision: Option<DecisionId>) -> Self {
         let outcome = Outcome::classify::<()>(&Err(Failure::hidden(reason, "")));
         let disposition = Disposition::of(&outcome, None);
-        Self { disposition, status: outcome.status, code: outcome.code(), data: Bytes::new(), decision }
+        Self { disposition, status: outcome.status, code: outcome.failed(), data: Bytes::new(), decision }
     }
 
     /// How the attempt is remembered with a retry or a death.
     fn cause(&self, attempt: u32) -> Vec<(String, String)> {
-        let mut cause = vec![
-            ("code".to_owned(), self.code.to_owned()),
-            ("status".to_owned(), self.status.as_u16().to_string()),
-            ("attempt".to_owned(), attempt.to_string()),
-        ];
+        let mut cause =
+            vec![("status".to_owned(), self.status.as_u16().to_string()), ("attempt".to_owned(), attempt.to_string())];
+        // A status that the subscriber itself answered with speaks for itself.
+        if let Some(code) = self.code {
+            cause.push(("code".to_owned(), code.to_owned()));
+        }
         if let Some(decision) = &self.decision {
             cause.push(("decision".to_owned(), decision.to_string()));
         }
@@ -112,29 +113,40 @@ async fn deliver(
     let after = retry::retry_after(answer.response.headers(), parts.clock.now_ms() / 1000);
     let disposition = Disposition::of(&answer.outcome, after);
     let (head, body) = answer.response.into_parts();
-    let body = Limited::new(body, EventLimits::default().event_bytes);
-    let data = match tokio::time::timeout_at(deadline, body.collect()).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        // An answer that broke off was not given; one whose status says no stays a no.
-        Ok(Err(_)) if disposition == Disposition::Ack => return Report::failed(Reason::FnBadResponse, decision),
-        Err(_) if disposition == Disposition::Ack => return Report::failed(Reason::FnTimeout, decision),
-        _ => Bytes::new(),
+    let data = read(body, deadline).await;
+    let report = Report {
+        disposition,
+        status: head.status,
+        code: answer.outcome.failed(),
+        data: data.as_ref().ok().cloned().unwrap_or_default(),
+        decision,
     };
-    if disposition != Disposition::Ack {
-        return Report { disposition, status: head.status, code: answer.outcome.code(), data, decision };
+    // What is no event is dropped, however it ended: the 2xx was read.
+    if disposition != Disposition::Ack || binding::mode(&head.headers).is_none() {
+        return report;
     }
-    match reply::publish(parts, trigger, envelope, &cause, &head.headers, data.clone()).await {
-        Ok(()) => Report { disposition, status: head.status, code: "OK", data, decision },
-        Err(failed) => Report { data, decision, ..failed },
+    let published = match data {
+        Ok(data) => reply::publish(parts, trigger, envelope, &cause, &head.headers, data).await,
+        Err(reason) => Err(Report::failed(reason, decision)),
+    };
+    match published {
+        Ok(()) => report,
+        Err(failed) => Report { data: report.data, decision: failed.decision.or(decision), ..failed },
+    }
+}
+
+/// The answer's body, as far as delivery has use for it: a reply event, or the words of an error.
+async fn read(body: Body, deadline: Instant) -> Result<Bytes, Reason> {
+    let body = Limited::new(body, EventLimits::default().event_bytes);
+    match tokio::time::timeout_at(deadline, body.collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(_)) => Err(Reason::FnBadResponse),
+        Err(_) => Err(Reason::FnTimeout),
     }
 }
 
 /// The request that carries the event, and what it is aimed at.
-fn request(
-    parts: &Parts,
-    trigger: &DeployedTrigger,
-    event: &Event,
-) -> Result<(Target, http::Request<weft_runtime::Body>), Failure> {
+fn request(parts: &Parts, trigger: &DeployedTrigger, event: &Event) -> Result<(Target, http::Request<Body>), Failure> {
     let (headers, data) = binding::encode_binary(event);
     let mut request = http::Request::new(full(data));
     *request.method_mut() = Method::POST;
@@ -188,7 +200,7 @@ async fn settle(
     }
     tracing::warn!(
         target: "weft::delivery", trigger = %trigger.name, sequence = %lease.record.sequence, event = event.id(),
-        attempt = lease.attempt, status = report.status.as_u16(), code = report.code, "the event is dead"
+        attempt = lease.attempt, status = report.status.as_u16(), code = report.code.unwrap_or_default(), "the event is dead"
     );
     match dead_letter::copy(parts, trigger, lease, event, envelope, &report).await {
         Ok(()) => Settlement::Dead { state: Terminal::Dead, cause },

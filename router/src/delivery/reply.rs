@@ -58,7 +58,7 @@ pub(super) async fn publish(
         StatusCode::ACCEPTED => Ok(()),
         status => {
             let disposition = reply_disposition(&answer.outcome);
-            let code = answer.outcome.code();
+            let code = answer.outcome.failed();
             Err(Report { disposition, status, code, data: Bytes::new(), decision: Some(answer.decision) })
         }
     }

@@ -244,7 +244,12 @@ impl Outcome {
 
     /// The `code` label: the reason's code, or `OK`.
     pub fn code(&self) -> &'static str {
-        self.failure.as_ref().map_or("OK", |failure| failure.reason.code())
+        self.failed().unwrap_or("OK")
+    }
+
+    /// The reason's code, if the mesh ended the call.
+    pub fn failed(&self) -> Option<&'static str> {
+        self.failure.as_ref().map(|failure| failure.reason.code())
     }
 
     /// The `verdict` label.

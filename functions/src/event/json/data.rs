@@ -28,6 +28,8 @@ impl<'a> Form<'a> {
         let Ok(text) = str::from_utf8(data) else { return fallback() };
         match media_type {
             Some(media_type) if is_utf8_text(media_type) => Form::Text(text),
+            // The member `data` without a type would say that it is JSON, which nobody did.
+            None => fallback(),
             Some(media_type) if !is_json(media_type) => fallback(),
             _ if depth(data) > EMBEDDED_DEPTH => fallback(),
             _ => match serde_json::from_str::<&RawValue>(text) {
@@ -38,7 +40,7 @@ impl<'a> Form<'a> {
     }
 }
 
-/// The bytes of the member `data`. Without a media type the data is JSON.
+/// The bytes of the member `data`. Without a media type the data is JSON, as the decoder then says.
 pub(super) fn from_json(value: &RawValue, media_type: Option<&str>, body: &Bytes) -> Result<Option<Bytes>, EventError> {
     let raw = value.get();
     if media_type.is_none_or(is_json) {

@@ -159,7 +159,9 @@ fn line(record: &Record) -> String {
         }
         Err(error) => serde_json::to_string(&json!({ "sequence": sequence, "time": time, "error": error.to_string() })),
     };
-    line.unwrap_or_default()
+    // JSON data keeps its own spacing, and a line end in it would end our line. Within valid JSON line ends stand between
+    // tokens only, where a space means the same.
+    line.unwrap_or_default().replace(['\n', '\r'], " ")
 }
 
 #[derive(serde::Serialize)]

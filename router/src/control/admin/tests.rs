@@ -1,3 +1,5 @@
+//! The admin API as its clients see it: answers, refusals, guards and streams.
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};

@@ -1,3 +1,5 @@
+//! The change log over restarts: replay, checkpoints, newer formats, and the golden file of its format.
+
 use std::path::PathBuf;
 
 use bytes::Bytes;

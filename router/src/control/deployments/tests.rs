@@ -1,3 +1,5 @@
+//! Applies, all or nothing: what each leaves behind, and what a restart finds.
+
 use bytes::Bytes;
 use weft_eventlog::NewRecord;
 use weft_functions::manifest::Kind;

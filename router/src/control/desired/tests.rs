@@ -1,3 +1,5 @@
+//! Plans as tables: what is created, changed, deleted, owned by somebody else or still in use.
+
 use super::*;
 use weft_functions::manifest::{SourceFile, parse};
 

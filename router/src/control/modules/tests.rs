@@ -1,3 +1,5 @@
+//! The module store: what is kept, what is refused and what is swept.
+
 use super::*;
 
 struct At(AtomicU64);

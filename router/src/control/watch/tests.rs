@@ -1,3 +1,5 @@
+//! A watched folder: which changes are applied, and what is told of each.
+
 use tokio::sync::mpsc;
 
 use super::super::fixture::{Plane, topic, trigger};

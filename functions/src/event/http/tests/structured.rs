@@ -181,6 +181,21 @@ fn errors_name_the_event_and_the_attribute() {
     );
 }
 
+/// `data` without a type is JSON, and is called so from then on: in binary mode nobody could guess it. What came as
+/// bytes stays without a type.
+#[test]
+fn the_implied_media_type_is_made_explicit() {
+    let check = |more: &str, expect: Option<&str>| {
+        let events = decode_default(&headers(&[("content-type", STRUCTURED)]), event_with(more)).unwrap();
+        assert_eq!(events[0].datacontenttype(), expect, "{more}");
+    };
+    check(r#","data":{"n":1}"#, Some("application/json"));
+    check(r#","data":{"n":1},"datacontenttype":null"#, Some("application/json"));
+    check(r#","data":"x","datacontenttype":"text/plain""#, Some("text/plain"));
+    check(r#","data_base64":"eA==""#, None);
+    check("", None);
+}
+
 /// What a JSON event looks like when we write it.
 #[test]
 fn encoding() {
@@ -193,7 +208,8 @@ fn encoding() {
         let written = str::from_utf8(&written).unwrap();
         assert!(written.ends_with(&format!(",{expect}}}")), "{written} ends with {expect}");
     }
-    check(None, br#"{"a": 1.0}"#, r#""data":{"a": 1.0}"#);
+    check(None, br#"{"a": 1.0}"#, r#""data_base64":"eyJhIjogMS4wfQ==""#);
+    check(Some("application/json"), br#"{"a": 1.0}"#, r#""data":{"a": 1.0}"#);
     check(None, b"hello", r#""data_base64":"aGVsbG8=""#);
     check(Some("application/json"), b"\"x\"", r#""data":"x""#);
     check(Some("application/json"), b"{\"a\":1}\n", r#""data_base64":"eyJhIjoxfQo=""#);

@@ -1,0 +1,29 @@
+//! The least a server can do: hyper alone, answering every request with a text of the same size as the function's.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::Response;
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+/// As long as what `examples/hello` answers.
+const TEXT: &str = "hello from weft\nyou are spiffe://weft.local/ns/default/sa/dev\n";
+
+/// Serves until it is killed. Says its address first.
+pub(crate) async fn serve() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    println!("{}", listener.local_addr().expect("an address"));
+    loop {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        stream.set_nodelay(true).expect("a connection");
+        tokio::spawn(async move {
+            let answer = service_fn(|_| async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(TEXT)))) });
+            // A client that hangs up is done.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+        });
+    }
+}
