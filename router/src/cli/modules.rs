@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use weft_functions::manifest::{Problem, Resource};
 
 use super::client::{Admin, ModuleReference};
-use super::failure::wrong;
+use super::failure::{reason, wrong};
 use super::terminal;
 use crate::control::folder::module_path;
-use crate::control::modules::{ModuleDigest, check_file, read_file, unreadable};
+use crate::control::modules::{ModuleDigest, check_file, read_file};
 
 /// A module that a manifest names, and the file it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,8 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
 }
 
 fn mistake(path: &Path, error: &io::Error) -> String {
-    format!("module: {}: {}", path.display(), unreadable(error))
+    let hint = if error.kind() == io::ErrorKind::NotFound { "; build it, or correct the path" } else { "" };
+    format!("cannot read the module {}: {}{hint}", path.display(), reason(error))
 }
 
 #[cfg(test)]

@@ -106,9 +106,7 @@ pub fn list(dir: &Path) -> Result<Listing, FolderError> {
 /// relative to `root` as [`read`] gives it.
 pub fn module_path(root: &Path, file: &str, module: &str) -> PathBuf {
     let manifest = root.join(file);
-    let joined = manifest.parent().unwrap_or(root).join(module);
-    // Without the dots, so that one file has one path to watch.
-    joined.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
+    manifest.parent().unwrap_or(root).join(module)
 }
 
 struct Walk<'a> {
@@ -244,6 +242,6 @@ mod tests {
         // With the working folder as the root a manifest is named by its path; standard input has none.
         assert_eq!(module_path(Path::new(""), "/srv/app.yaml", "../a.wasm"), Path::new("/srv/../a.wasm"));
         assert_eq!(module_path(Path::new(""), "sub/app.yaml", "./a.wasm"), Path::new("sub/a.wasm"));
-        assert_eq!(module_path(Path::new(""), "<stdin>", "./a.wasm"), Path::new("a.wasm"));
+        assert_eq!(module_path(Path::new(""), "<stdin>", "./a.wasm"), Path::new("./a.wasm"));
     }
 }

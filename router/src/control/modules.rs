@@ -271,14 +271,6 @@ pub fn check_file(path: &Path) -> io::Result<()> {
     open_module(path).map(drop)
 }
 
-/// Why an author's module cannot be read, as part of a sentence, and what to do.
-pub fn unreadable(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "no such file; build it first".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    }
-}
-
 fn open_module(path: &Path) -> io::Result<File> {
     // Asked before it is opened: opening a pipe would wait for its other end.
     if !fs::metadata(path)?.is_file() {

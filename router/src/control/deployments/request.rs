@@ -2,6 +2,7 @@
 //! files blocks, so it runs on the threads for that.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use weft_functions::manifest::{self, Problem, Resource, ResourceId, SourceFile};
 
 use super::super::desired::{Incoming, Plan, Scope};
 use super::super::folder;
-use super::super::modules::{ModuleDigest, ModuleError, ModuleStore, read_file, unreadable};
+use super::super::modules::{ModuleDigest, ModuleError, ModuleStore, read_file};
 use super::error::ApplyError;
 
 /// Documents to apply.
@@ -150,6 +151,14 @@ impl<'a> Finder<'a> {
                 Some(digest) => Err(format!("module: {word}: the node does not have {digest}; upload it first")),
             },
         }
+    }
+}
+
+/// Why a module cannot be read, and what to do.
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file; build it first".to_owned(),
+        _ => format!("cannot be read: {error}"),
     }
 }
 
