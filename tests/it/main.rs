@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends here")]
 
+mod admin;
 mod bad_request;
 mod crash;
 mod deploy;
 mod events;
+mod examples;
 mod http;
 mod interop;
 mod manifests;

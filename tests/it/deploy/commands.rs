@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use weft_tests::events::event_with;
-use weft_tests::{Node, Project, Sink, manifest};
+use weft_tests::{Node, Project, Sink, eventually, manifest};
 
 use super::refused;
 
@@ -141,13 +141,13 @@ async fn tail_waits_for_what_comes() {
     node.publish("orders", &event_with("old", "t", json!(1))).await;
     let words = ["tail", "orders", "--limit", "1", "-o", "json"];
     let tail = node.weft(&words);
-    let publishing = async {
-        // New events until one is seen: there is no telling when the stream has begun.
-        for number in 0_u64.. {
-            node.publish("orders", &event_with(&format!("new-{number}"), "t", json!(number))).await;
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
+    // New events until one is seen: there is no telling when the stream has begun.
+    let mut number = 0;
+    let publishing = eventually("the end of tail", async || {
+        number += 1;
+        node.publish("orders", &event_with(&format!("new-{number}"), "t", json!(number))).await;
+        None::<()>
+    });
     let run = tokio::select! { run = tail => run.ok(), () = publishing => unreachable!() };
     assert!(run.json()["event"]["id"].as_str().is_some_and(|id| id.starts_with("new-")), "{run:?}");
 }

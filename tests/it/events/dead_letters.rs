@@ -22,6 +22,7 @@ async fn a_copy_goes_to_the_dead_letter_topic_with_the_reason() {
     let node = project.start().await;
     let mut order = event_with("7", "order", json!({ "amount": 12 }));
     order["note"] = "mine".into();
+    order["datacontenttype"] = "application/json".into();
     node.publish("orders", &order).await;
     assert_eq!(node.settled("out", 1).await.in_state("dead"), 1);
     assert_eq!(node.settled("bury", 1).await.in_state("delivered"), 1);

@@ -12,7 +12,7 @@ async fn a_function_comes_from_zero_and_goes_back() {
     let instances = async || node.scrape().await.value("weft_function_instances", &FUNCTION);
     assert_eq!(instances().await, Some(0.0), "a function that nobody called is at zero, and has its series");
 
-    let call = node.ask(Ask::get("/?sleep=300").host("echo.localhost"));
+    let call = node.ask(Ask::get("/?sleep=1000").host("echo.localhost"));
     let seen = eventually("an instance", async || instances().await.filter(|count| *count > 0.0));
     let (answer, seen) = tokio::join!(call, seen);
     assert_eq!((answer.status, seen), (200, 1.0));
@@ -53,7 +53,7 @@ async fn many_callers_of_a_cold_function_wait_for_one_load() {
 async fn what_does_not_fit_waits_and_what_may_not_wait_is_told_so() {
     let project = Project::new(&manifest::function("echo", "echo", "scale: { max: 1, queue: 1 }"));
     let node = project.start().await;
-    let slow = || node.ask(Ask::get("/?sleep=700").host("echo.localhost"));
+    let slow = || node.ask(Ask::get("/?sleep=1000").host("echo.localhost"));
     let status = async || node.resource("function", "echo").await["status"].clone();
     let third = async {
         eventually("one runs and one waits", async || {
