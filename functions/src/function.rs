@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 pub use allow_host::{AllowHost, HostPattern};
 
-use crate::manifest::{Location, Metadata};
+use crate::manifest::{Code, Location, Metadata, Place, Problem};
 use crate::value::{Duration, Size};
 
 /// A function as a person wrote it, defaults filled in.
@@ -21,6 +21,15 @@ pub struct Function {
     pub spec: FunctionSpec,
     /// Where its document begins.
     pub location: Location,
+    /// Where it names its module.
+    pub(crate) module_place: Place,
+}
+
+impl Function {
+    /// A mistake in the module, which only somebody with the file can find, at the line that names it.
+    pub fn module_problem(&self, message: impl Into<String>) -> Problem {
+        self.module_place.problem(Code::BadModule, message)
+    }
 }
 
 /// The body of a [`Function`].

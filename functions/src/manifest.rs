@@ -18,8 +18,9 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-pub use document::parse;
+pub use document::{FILE_BYTES_MAX, parse};
 pub(crate) use findings::Findings;
+pub(crate) use problem::Place;
 pub use problem::{Code, Problem};
 pub(crate) use reader::{Field, Section};
 pub use references::check_references;
@@ -136,6 +137,15 @@ impl Resource {
             "metadata": { "name": name, "namespace": namespace },
             "spec": spec,
         })
+    }
+
+    /// Reads back what [`Self::to_json`] wrote, for a document that stands at `location`; mistakes in its parts are
+    /// reported there. Not through text: what a file of manifests may not exceed, its JSON may.
+    ///
+    /// # Errors
+    /// Every mistake, if another version wrote it; at least one.
+    pub fn from_json(json: &Value, location: Location) -> Result<Self, Vec<Problem>> {
+        document::from_json(json, location)
     }
 
     /// The resources that this one names.

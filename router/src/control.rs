@@ -14,7 +14,6 @@ pub mod desired;
 #[cfg(test)]
 mod fixture;
 pub mod folder;
-mod module_line;
 pub mod modules;
 pub mod readiness;
 pub mod scale_log;

@@ -6,7 +6,8 @@
 //! seal: magic "weftseal" | format u16 | oldest reader u16 | key 32 | length of the code u64 | HMAC-SHA256 32   (LE)
 //! ```
 //!
-//! Neither file is synced: an artifact that a crash tore does not verify, and is compiled again.
+//! Neither file is synced: an artifact that a crash tore does not verify, and is compiled again. The node's key is: a
+//! torn one would keep the node from starting.
 
 use std::{
     collections::HashMap,
@@ -29,6 +30,8 @@ const FORMAT: u16 = 1;
 const OLDEST_READER: u16 = 1;
 const MAGIC: &[u8; 8] = b"weftseal";
 const KEY_FILE: &str = "node.key";
+/// The extension of files that are being written, and are renamed when they are whole.
+const UNFINISHED: &str = "new";
 const MAC_BYTES: usize = 32;
 const HEADER_BYTES: usize = MAGIC.len() + 2 + 2 + 32 + 8;
 /// Bytes hashed at a time.
@@ -75,6 +78,7 @@ impl Artifacts {
         };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed(dir))?;
         fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed(dir))?;
+        remove_unfinished(dir).map_err(failed(dir))?;
         let key_file = dir.join(KEY_FILE);
         let node_key = node_key(&key_file).map_err(failed(&key_file))?;
         let engine = depends_on(engine);
@@ -177,7 +181,7 @@ impl Artifacts {
 
     /// Writes beside the file and renames, so that nobody ever maps a file that is still written.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let beside = self.dir.join(format!("{}.new", hex(&random()?[..8])));
+        let beside = self.dir.join(format!("{}.{UNFINISHED}", hex(&random()?[..8])));
         let written =
             create(&beside).and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&beside, path));
         if written.is_err() {
@@ -215,6 +219,17 @@ fn depends_on(engine: &wasmtime::Engine) -> Hash256 {
     sha.0.finalize().into()
 }
 
+/// Removes what a crash left of files that were being written.
+fn remove_unfinished(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == UNFINISHED) {
+            gone(fs::remove_file(path))?;
+        }
+    }
+    Ok(())
+}
+
 /// Reads the key of this node, or makes one.
 fn node_key(path: &Path) -> io::Result<Hash256> {
     match fs::read(path) {
@@ -226,7 +241,11 @@ fn node_key(path: &Path) -> io::Result<Hash256> {
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = random()?;
-            create(path)?.write_all(&key)?;
+            let beside = path.with_extension(UNFINISHED);
+            let mut file = create(&beside)?;
+            file.write_all(&key)?;
+            file.sync_all()?;
+            fs::rename(&beside, path)?;
             Ok(key)
         }
         Err(error) => Err(error),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{AllowHost, FunctionSpec, Limits, Scale};
-use crate::manifest::{Code, Field, Findings, Section};
+use super::{AllowHost, Function, FunctionSpec, Limits, Scale};
+use crate::manifest::{Code, Field, Findings, Location, Metadata, Place, Section};
 use crate::value::{Duration, Size};
 
 const KEYS: [&str; 5] = ["module", "env", "allowHosts", "scale", "limits"];
@@ -24,15 +24,22 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-impl FunctionSpec {
-    pub(crate) fn read(spec: &Field<'_>, out: &mut Findings<'_>) -> Option<Self> {
+impl Function {
+    pub(crate) fn read(
+        metadata: Metadata,
+        location: Location,
+        spec: &Field<'_>,
+        out: &mut Findings<'_>,
+    ) -> Option<Self> {
         let spec = spec.section(&KEYS, out);
         let module = spec.require("module", out).and_then(|field| read_module(&field, out));
         let env = spec.get("env").map(|field| read_env(&field, out)).unwrap_or_default();
         let allow_hosts = spec.get("allowHosts").map(|field| read_allow_hosts(&field, out)).unwrap_or_default();
         let scale = Scale::read(&spec.section("scale", &SCALE_KEYS, out), out);
         let limits = Limits::read(&spec.section("limits", &LIMITS_KEYS, out), out);
-        Some(Self { module: module?, env, allow_hosts, scale, limits })
+        let (module, module_place) = module?;
+        let spec = FunctionSpec { module, env, allow_hosts, scale, limits };
+        Some(Self { metadata, spec, location, module_place })
     }
 }
 
@@ -72,7 +79,7 @@ impl Limits {
     }
 }
 
-fn read_module(field: &Field<'_>, out: &mut Findings<'_>) -> Option<String> {
+fn read_module(field: &Field<'_>, out: &mut Findings<'_>) -> Option<(String, Place)> {
     let module = field.text(out)?;
     if module.starts_with("oci://") {
         let message = "modules from a registry are not supported in this version: give the path of a .wasm file";
@@ -85,7 +92,7 @@ fn read_module(field: &Field<'_>, out: &mut Findings<'_>) -> Option<String> {
         field.report(Code::BadValue, message, out);
         return None;
     }
-    Some(module.to_owned())
+    Some((module.to_owned(), field.place(out)))
 }
 
 fn read_env(field: &Field<'_>, out: &mut Findings<'_>) -> BTreeMap<String, String> {

@@ -9,14 +9,15 @@ use super::reader::{Field, Section};
 use super::source::{Location, SourceFile};
 use super::tree::{self, Mark, Value};
 use super::{API_VERSION, Kind, Metadata, Resource, ResourceId, suggest};
-use crate::function::{Function, FunctionSpec};
+use crate::function::Function;
 use crate::policy::Policy;
 use crate::topic::{Topic, TopicSpec};
 use crate::trigger::Trigger;
 use crate::value::Name;
 
-/// Longest file of manifests in bytes: a few thousand resources.
-const FILE_BYTES: usize = 1024 * 1024;
+/// Longest file of manifests in bytes: a few thousand resources. Whoever reads files need not read more than one byte
+/// beyond it: [`parse`] refuses what is longer.
+pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Kinds of the language that this version does not have.
 const LATER_KINDS: [&str; 3] = ["Namespace", "Issuer", "Route"];
@@ -39,14 +40,26 @@ pub fn parse(files: &[SourceFile]) -> Result<Vec<Resource>, Vec<Problem>> {
     if problems.is_empty() { Ok(resources) } else { Err(problems) }
 }
 
+/// See [`Resource::from_json`].
+pub(super) fn from_json(json: &serde_json::Value, location: Location) -> Result<Resource, Vec<Problem>> {
+    let source = SourceFile::new(location.file.clone(), "");
+    let mut out = Findings::new(&source);
+    out.begin_document(location.line);
+    let node = tree::from_json(json, Mark { line: 1, column: location.column, width: 1 });
+    match (read_document(&Field::root(&node), &mut BTreeMap::new(), &mut out), out.count()) {
+        (Some(resource), 0) => Ok(resource),
+        _ => Err(out.finish()),
+    }
+}
+
 fn read_file(
     source: &SourceFile,
     resources: &mut Vec<Resource>,
     first_places: &mut BTreeMap<ResourceId, Location>,
     out: &mut Findings<'_>,
 ) {
-    if source.text.len() > FILE_BYTES {
-        let message = format!("the file has {} bytes, at most {FILE_BYTES} are read: split it", source.text.len());
+    if source.text.len() > FILE_BYTES_MAX {
+        let message = format!("the file has more than {FILE_BYTES_MAX} bytes: split it");
         out.report(Mark::default(), "", Code::Syntax, message);
         return;
     }
@@ -103,10 +116,7 @@ fn read_resource(
     }
     let spec = document.require("spec", out)?;
     match kind {
-        Kind::Function => {
-            let spec = FunctionSpec::read(&spec, out)?;
-            Some(Resource::Function(Function { metadata, spec, location }))
-        }
+        Kind::Function => Function::read(metadata, location, &spec, out).map(Resource::Function),
         Kind::Trigger => Trigger::read(metadata, location, &spec, out).map(Resource::Trigger),
         Kind::Policy => Some(Resource::Policy(Policy::read(metadata, location, &spec, out))),
         Kind::Topic => None,

@@ -33,13 +33,15 @@ pub enum Code {
     DuplicateResource,
     /// A resource that is named and does not exist.
     UnknownReference,
+    /// A module that cannot be read, or is not one that runs here.
+    BadModule,
     /// Part of the language, and not of this version.
     Unsupported,
 }
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Syntax,
         Self::UnknownKey,
         Self::DuplicateKey,
@@ -50,6 +52,7 @@ impl Code {
         Self::UnknownKind,
         Self::DuplicateResource,
         Self::UnknownReference,
+        Self::BadModule,
         Self::Unsupported,
     ];
 
@@ -66,6 +69,7 @@ impl Code {
             Self::UnknownKind => "unknown_kind",
             Self::DuplicateResource => "duplicate_resource",
             Self::UnknownReference => "unknown_reference",
+            Self::BadModule => "bad_module",
             Self::Unsupported => "unsupported",
         }
     }
@@ -121,15 +125,33 @@ impl Snippet {
     }
 }
 
+/// Where a key's value stands, for mistakes that are found only after the reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(super) path: String,
+    pub(super) location: Location,
+    pub(super) snippet: Option<Snippet>,
+}
+
+impl Place {
+    /// A problem there.
+    pub(crate) fn problem(&self, code: Code, message: impl Into<String>) -> Problem {
+        Problem::new(self.location.clone(), self.path.as_str(), code, message).with_snippet(self.snippet.clone())
+    }
+}
+
 impl Problem {
     /// A problem without a snippet; see [`Self::with_source`].
     pub fn new(location: Location, path: impl Into<String>, code: Code, message: impl Into<String>) -> Self {
         Self { location, path: path.into(), code, message: message.into(), snippet: None }
     }
 
-    /// Adds the snippet that [`Self::render`] shows, for a problem that came over the wire. Does nothing when the file
-    /// has no such line.
+    /// Adds the snippet that [`Self::render`] shows, for a problem that came over the wire or was found without the text.
+    /// Does nothing when it has one already, or the file has no such line.
     pub fn with_source(self, source: &SourceFile) -> Self {
+        if self.snippet.is_some() {
+            return self;
+        }
         let snippet = source.line(self.location.line).map(|line| Snippet::new(line, 1));
         self.with_snippet(snippet)
     }

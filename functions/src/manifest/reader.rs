@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::findings::Findings;
-use super::problem::Code;
+use super::problem::{Code, Place};
 use super::suggest;
 use super::tree::{Entry, Mark, Node, Value};
 use crate::value::{Duration, Name, Namespaced, Size};
@@ -43,6 +43,12 @@ impl<'a> Field<'a> {
 
     pub(crate) fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Where this value stands.
+    pub(crate) fn place(&self, out: &Findings<'_>) -> Place {
+        let at = self.node.at;
+        Place { path: self.path.clone(), location: out.location(at), snippet: out.snippet(at) }
     }
 
     /// Notes a mistake at this value.

@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::findings::Findings;
-use super::problem::{Code, Problem, Snippet};
+use super::problem::{Code, Place, Problem};
 use super::reader::Field;
-use super::source::Location;
 use super::{Kind, Resource, ResourceId, SYSTEM_NAMESPACE, suggest};
 use crate::value::Namespaced;
 
@@ -16,9 +15,7 @@ pub(crate) struct Reference {
     role: Role,
     kind: Kind,
     to: Namespaced,
-    path: String,
-    location: Location,
-    snippet: Option<Snippet>,
+    place: Place,
 }
 
 /// What the named resource is used for.
@@ -35,22 +32,11 @@ pub(crate) enum Role {
 impl Reference {
     /// The reference that `field` makes.
     pub(crate) fn new(role: Role, kind: Kind, to: &Namespaced, field: &Field<'_>, out: &Findings<'_>) -> Self {
-        Self {
-            role,
-            kind,
-            to: to.clone(),
-            path: field.path().to_owned(),
-            location: out.location(field.at()),
-            snippet: out.snippet(field.at()),
-        }
+        Self { role, kind, to: to.clone(), place: field.place(out) }
     }
 
     fn id(&self) -> ResourceId {
         ResourceId { kind: self.kind, namespace: self.to.namespace.clone(), name: self.to.name.clone() }
-    }
-
-    fn problem(&self, code: Code, message: String) -> Problem {
-        Problem::new(self.location.clone(), self.path.as_str(), code, message).with_snippet(self.snippet.clone())
     }
 }
 
@@ -80,9 +66,9 @@ fn problems_of(resource: &Resource, known: &BTreeSet<ResourceId>) -> Vec<Problem
         } else if reference.role == Role::Appends && reads(resource, reference) {
             let message = format!(
                 "`{}` leads into {}, which this trigger reads: every event would make another; name a different topic",
-                reference.path, reference.to
+                reference.place.path, reference.to
             );
-            problems.push(reference.problem(Code::BadValue, message));
+            problems.push(reference.place.problem(Code::BadValue, message));
         }
     }
     problems
@@ -105,5 +91,5 @@ fn unknown(resource: &Resource, reference: &Reference, known: &BTreeSet<Resource
         (None, None) => format!("add a {} of that name", kind.as_str()),
     };
     let message = format!("there is no {} {}: {hint}", kind.singular(), reference.to.relative_to(home));
-    reference.problem(Code::UnknownReference, message)
+    reference.place.problem(Code::UnknownReference, message)
 }

@@ -149,7 +149,47 @@ spec: { action: DENY, rules: [ {}, { from: [ { source: { notPrincipals: [ a* ] }
             assert_eq!((again[0].id(), spec_of(&again[0])), (resource.id(), spec_of(&resource)));
             assert_eq!(again[0].to_json(), json);
         }
+        let location = Location { file: "log".into(), line: 7, column: 3 };
+        let again = Resource::from_json(&json, location.clone()).unwrap_or_else(|problems| panic!("{problems:?}"));
+        assert_eq!((again.id(), again.to_json(), again.location()), (resource.id(), json, &location));
     }
+}
+
+/// What a file may hold comes back from its JSON, whatever the JSON is as text: larger, or with characters that YAML
+/// writes as escapes only.
+#[test]
+fn everything_that_was_taken_reads_back() {
+    let check = |text: String| {
+        let json = parse_text(&text).unwrap_or_else(|problems| panic!("{problems:?}"))[0].to_json();
+        let again = Resource::from_json(&json, Location { file: "log".into(), line: 1, column: 1 });
+        assert_eq!(again.unwrap_or_else(|problems| panic!("{problems:?}")).to_json(), json);
+    };
+    let escapes = ["\\x01", "\\x7f", "\\x85", "\\u2028", "\\ufeff", "\\uffff", "\\U0001F600"];
+    check(format!(
+        "apiVersion: {API_VERSION}\nkind: Function\nmetadata: {{ name: f }}\nspec: {{ module: a, env: {{ A: \"{}\" }} }}\n",
+        escapes.concat()
+    ));
+    let principals = vec!["a".repeat(20); 4_000].join(",");
+    let rule = format!("{{from: [{{source: {{principals: [{principals}]}}}}]}}");
+    let text = format!(
+        "apiVersion: {API_VERSION}\nkind: Policy\nmetadata: {{ name: p }}\nspec: {{ rules: [{}] }}\n",
+        vec![rule; 12].join(",")
+    );
+    assert!(text.len() < FILE_BYTES_MAX, "{}", text.len());
+    check(text);
+}
+
+#[test]
+fn a_mistake_in_a_module_is_at_the_line_that_names_it() {
+    let text = format!("---\n# first\n{}", ALL_KINDS.trim_start());
+    let Resource::Function(function) = parse_text(&text).unwrap().remove(0) else { panic!() };
+    let problem = function.module_problem("no such file");
+    assert_eq!((problem.code, problem.path.as_str()), (Code::BadModule, "spec.module"));
+    let expect = "app.yaml:7:11: no such file\n   |\n 7 |   module: ./billing.wasm                  # relative to this file\n   |           ^^^^^^^^^^^^^^";
+    assert_eq!(problem.render(false), expect);
+    let again = Resource::from_json(&Resource::Function(function.clone()).to_json(), function.location).unwrap();
+    let Resource::Function(again) = again else { panic!() };
+    assert_eq!(again.module_problem("no such file").render(false), "app.yaml:3:1: no such file");
 }
 
 #[test]

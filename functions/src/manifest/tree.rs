@@ -108,6 +108,25 @@ pub(crate) fn read(document: &str) -> Result<Node, SyntaxError> {
     })
 }
 
+/// The tree of a JSON value, all of it at one place.
+pub(crate) fn from_json(json: &serde_json::Value, at: Mark) -> Node {
+    let value = match json {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::Number(number) => match (number.as_i128(), number.as_f64()) {
+            (Some(integer), _) => Value::Integer(integer),
+            (None, float) => Value::Float(float.unwrap_or(f64::NAN)),
+        },
+        serde_json::Value::String(text) => Value::Text(text.clone()),
+        serde_json::Value::Array(items) => Value::List(items.iter().map(|item| from_json(item, at)).collect()),
+        serde_json::Value::Object(fields) => {
+            let entry = |(key, value): (&String, _)| Entry { key: key.clone(), key_at: at, node: from_json(value, at) };
+            Value::Map(fields.iter().map(entry).collect())
+        }
+    };
+    Node { value, at }
+}
+
 fn options() -> Options {
     let budget = serde_saphyr::budget! {
         max_depth: DEPTH,

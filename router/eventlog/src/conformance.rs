@@ -261,8 +261,9 @@ async fn deletions(log: &dyn EventLog) -> Outcome {
     assert_eq!(counters, Counters { accepted: 2, delivered: 1, cancelled: 1, ..Counters::default() });
     assert!(matches!(consumer.lease(1).await, Err(LogError::Closed { .. })));
     assert!(matches!(log.delete_consumer("ns/bill").await, Err(LogError::NotFound { .. })));
-    log.delete_topic("ns/orders").await?;
-    log.delete_topic("ns/orders").await?;
+    assert!(log.delete_topic("ns/orders").await?);
+    assert!(!log.delete_topic("ns/orders").await?, "it is gone already");
+    assert!(matches!(log.delete_topic("").await, Err(LogError::Invalid(_))));
     assert!(matches!(append(topic.as_ref(), &["c"]).await, Err(AppendError::Closed { .. })));
     let new = log.topic("ns/orders", TopicConfig::default()).await?;
     assert_eq!(append(new.as_ref(), &["a"]).await?, [(1, false)], "a topic of that name begins anew");

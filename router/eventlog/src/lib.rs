@@ -48,11 +48,12 @@ pub trait EventLog: Send + Sync {
     /// `Io`, `NewerFormat`, `Invalid` (the name), `Closed`.
     async fn topic(&self, name: &str, config: TopicConfig) -> Result<Arc<dyn Topic>, LogError>;
 
-    /// Deletes the topic and all it holds. A topic that is not there is deleted already.
+    /// Deletes the topic and all it holds, opened since the start or not, and answers whether there was one. A topic
+    /// that is not there is deleted already.
     ///
     /// # Errors
-    /// `InUse` while a consumer reads it; `Io`, `Closed`.
-    async fn delete_topic(&self, name: &str) -> Result<(), LogError>;
+    /// `InUse` while a consumer reads it; `Io`, `Invalid` (the name), `Closed`.
+    async fn delete_topic(&self, name: &str) -> Result<bool, LogError>;
 
     /// Opens a consumer of an open topic, creating it durably if there is none; `start` counts only then. While a
     /// handle is held, opening again gives the same one; when the last is dropped its leases are free again.
@@ -200,7 +201,8 @@ pub trait Consumer: Send + Sync {
     /// One consistent view.
     fn counters(&self) -> Counters;
 
-    /// The dead log after entry `after` (`None`: from the oldest kept), at most `max` entries.
+    /// The dead log after entry `after` (`None`: from the oldest kept), at most `max` entries, and no more once their
+    /// events reach [`MAX_BATCH_BYTES`].
     ///
     /// # Errors
     /// `Io`, `Closed`.

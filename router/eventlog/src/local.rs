@@ -98,19 +98,20 @@ impl LocalLog {
         if rooms.closed { Err(LogError::Closed { name: "the log".to_owned() }) } else { Ok(rooms) }
     }
 
-    /// Makes a directory vanish at once and then deletes it.
-    async fn discard(&self, dir: PathBuf) -> Result<(), LogError> {
+    /// Makes a directory vanish at once and then deletes it; answers whether it was there.
+    async fn discard(&self, dir: PathBuf) -> Result<bool, LogError> {
         let to = self.root.join("trash").join(self.trashed.fetch_add(1, Ordering::Relaxed).to_string());
         let storage = self.storage.clone();
         let discard = move || {
             match storage.rename(&dir, &to) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
                 renamed => renamed.map_err(LogError::io("delete", &dir))?,
             }
             for parent in [dir.parent(), to.parent()].into_iter().flatten() {
                 storage.sync_dir(parent).map_err(LogError::io("sync", parent))?;
             }
-            storage.remove_dir(&to).map_err(LogError::io("delete", &to))
+            storage.remove_dir(&to).map_err(LogError::io("delete", &to))?;
+            Ok(true)
         };
         blocking("the log", discard).await
     }
@@ -214,7 +215,8 @@ impl EventLog for LocalLog {
         Ok(Arc::new(TopicHandle(topic)))
     }
 
-    async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
+    async fn delete_topic(&self, name: &str) -> Result<bool, LogError> {
+        check_name(name)?;
         let mut rooms = self.rooms().await?;
         let open = rooms.consumers.iter().find(|(_, consumer)| consumer.topic_name() == name).map(|(by, _)| by);
         let asleep = rooms.sleeping.iter().find(|(_, (topic, _))| topic.as_deref() == Some(name)).map(|(by, _)| by);

@@ -65,15 +65,14 @@ impl EventLog for MemoryLog {
         Ok(topic.clone())
     }
 
-    async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
+    async fn delete_topic(&self, name: &str) -> Result<bool, LogError> {
+        check_name(name)?;
         let mut rooms = self.open()?;
         if let Some((by, _)) = rooms.consumers.iter().find(|(_, consumer)| consumer.topic_name() == name) {
             return Err(LogError::InUse { name: name.to_owned(), by: by.clone() });
         }
-        if let Some(topic) = rooms.topics.remove(name) {
-            topic.close();
-        }
-        Ok(())
+        let gone = rooms.topics.remove(name);
+        Ok(gone.map(|topic| topic.close()).is_some())
     }
 
     async fn consumer(&self, name: &str, topic: &str, start: Start) -> Result<Arc<dyn Consumer>, LogError> {

@@ -28,7 +28,7 @@ pub(super) async fn run(args: &ApplyArgs, global: &Global) -> anyhow::Result<Exi
         Ok(resources) => resources,
         Err(problems) => return mistakes::ours(&problems, global),
     };
-    let named = match modules::named(&sources, &resources) {
+    let named = match modules::named(&resources) {
         Ok(named) => named,
         Err(problems) => return mistakes::ours(&problems, global),
     };

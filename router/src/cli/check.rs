@@ -37,7 +37,7 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode>
 fn check(sources: &[SourceFile]) -> Result<Vec<Resource>, Vec<Problem>> {
     let resources = parse(sources)?;
     let mut problems = check_references(&resources);
-    problems.extend(modules::named(sources, &resources).err().unwrap_or_default());
+    problems.extend(modules::named(&resources).err().unwrap_or_default());
     if problems.is_empty() {
         return Ok(resources);
     }

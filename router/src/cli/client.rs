@@ -115,9 +115,9 @@ impl Admin {
         self.json(Ask::get(resource_path(kind, target)), ANSWER).await
     }
 
-    /// Deletes a resource; answers what changed.
+    /// Deletes a resource; answers what changed. It may have to wait for an apply that compiles.
     pub(super) async fn delete(&self, kind: Kind, target: &Namespaced) -> Result<Value, ClientError> {
-        self.json(Ask::new(Method::DELETE, resource_path(kind, target)), ANSWER).await
+        self.json(Ask::new(Method::DELETE, resource_path(kind, target)), COMPILE).await
     }
 
     /// Applies manifests, all or nothing; answers what changed.

@@ -18,7 +18,9 @@ pub(super) struct DeleteArgs {
 
 pub(super) async fn run(args: &DeleteArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let target = global.target(&args.name)?;
-    let changed = global.client()?.delete(args.kind, &target).await?;
+    let admin = global.client()?;
+    let what = format!("deleting {} {target}", args.kind.singular());
+    let changed = terminal::with_spinner(&what, admin.delete(args.kind, &target)).await?;
     if global.json() {
         terminal::say_json(&changed)?;
     } else {

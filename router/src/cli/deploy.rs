@@ -60,7 +60,7 @@ pub(super) async fn run(args: &DeployArgs, global: &Global) -> anyhow::Result<Ex
         let said: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
         return Err(wrong(said.join("; ")));
     }
-    modules::read(&path)?;
+    modules::check(&path).map_err(wrong)?;
     let admin = global.client()?;
     let named = [NamedModule { manifest: DOCUMENT.to_owned(), module: args.module.clone(), path }];
     let modules = modules::upload(&admin, &named).await?;

@@ -142,14 +142,16 @@ fn policy(resource: &Value, spec: &Value) -> Vec<Section> {
     ]
 }
 
-/// Who may change it: a watched file, or anyone through the API.
+/// Who may change it (a watched file, or anyone through the API), since when it is as it is, and why it is not in force if
+/// it is not.
 fn owner(resource: &Value) -> Vec<(String, String)> {
     let source = match (text(resource, "/status/owner").as_deref(), text(resource, "/status/source")) {
         (Some("api"), _) => Some("the API (deploy, apply)".to_owned()),
         (_, source) => source,
     };
     let snapshot = text(resource, "/status/snapshot").map(|snapshot| ("since snapshot".to_owned(), snapshot));
-    source.map(|source| ("owned by".to_owned(), source)).into_iter().chain(snapshot).collect()
+    let lacking = text(resource, "/status/lacking").map(|why| ("not in force".to_owned(), why));
+    source.map(|source| ("owned by".to_owned(), source)).into_iter().chain(snapshot).chain(lacking).collect()
 }
 
 /// `0 -> 1   first request`, newest as the node orders them.
@@ -237,13 +239,14 @@ mod tests {
             "apiVersion": "weft.dev/v1alpha1", "kind": "Trigger",
             "metadata": {"name": "bill", "namespace": "default"},
             "spec": {"topic": "orders", "function": "billing", "filters": [{"exact": {"type": "order.created"}}]},
-            "status": {"owner": "api", "topic": "default/orders", "target": "function default/billing", "accepted": 5,
+            "status": {"owner": "api", "lacking": "the disk is full", "topic": "default/orders", "target": "function default/billing", "accepted": 5,
                 "delivered": 1, "filtered": 1, "denied": 0, "expired": 0, "dead": 1, "cancelled": 0, "pending": 2},
         });
         let text = described(Kind::Trigger, &resource);
         for expect in [
-            "  target     function default/billing",
-            "  owned by   the API (deploy, apply)",
+            "  target         function default/billing",
+            "  owned by       the API (deploy, apply)",
+            "  not in force   the disk is full",
             "  1   {\"exact\":{\"type\":\"order.created\"}}",
             "  retry",
             "  accepted    5",

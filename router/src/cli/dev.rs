@@ -60,7 +60,7 @@ pub(super) struct DevArgs {
 /// What is to run: every value checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The folder of manifests: it exists.
+    /// The folder of manifests: it exists, and this is its absolute path.
     pub folder: PathBuf,
     /// Where to take requests and events: a loopback address; port 0 means any free one.
     pub http: SocketAddr,
@@ -78,9 +78,11 @@ impl DevArgs {
     /// Checks what was typed; `admin` is the global `--admin`.
     pub(super) fn plan(self, admin: Option<&str>) -> anyhow::Result<Plan> {
         let Self { folder, http, data, identity, access_log } = self;
-        if !folder.is_dir() {
-            return Err(wrong(format!("{} is not a folder: name the folder of the manifests", folder.display())));
-        }
+        // The real path: clients, who ask the node for it, stand elsewhere.
+        let folder =
+            folder.canonicalize().ok().filter(|real| real.is_dir()).ok_or_else(|| {
+                wrong(format!("{} is not a folder: name the folder of the manifests", folder.display()))
+            })?;
         let http = loopback("--http", &http)?;
         let admin = admin.map_or(Ok(ADMIN), |text| loopback("--admin", text))?;
         if http == admin && http.port() != 0 {
@@ -100,7 +102,10 @@ impl DevArgs {
 pub(super) fn run(plan: Plan) -> anyhow::Result<ExitCode> {
     logging::start(plan.access_log || std::io::stderr().is_terminal());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(plan))
+    let code = runtime.block_on(serve(plan));
+    // What a start that was given up still compiles must not hold up the end.
+    runtime.shutdown_background();
+    code
 }
 
 async fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
@@ -115,7 +120,11 @@ async fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
         // Told twice: whoever asks does not want to wait for what is in flight.
         std::process::exit(i32::from(super::INTERRUPTED));
     });
-    let node = Node::start(settings(&plan)).await?;
+    // Given up half way it is as after a kill, which the event log is made for.
+    let node = tokio::select! {
+        started = Node::start(settings(&plan)) => started?,
+        () = shutdown.cancelled() => return Ok(ExitCode::from(super::INTERRUPTED)),
+    };
     let loaded = tokio::select! {
         loaded = node.load() => loaded,
         () = shutdown.cancelled() => {
@@ -296,11 +305,12 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_of_the_manual() {
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
         let expect = Plan {
-            folder: ".".into(),
+            folder: here.clone(),
             http: "127.0.0.1:8080".parse().unwrap(),
             admin: "127.0.0.1:8081".parse().unwrap(),
-            data: "./.weft".into(),
+            data: here.join(".weft"),
             identity: DEV_IDENTITY.into(),
             access_log: false,
         };

@@ -127,7 +127,7 @@ async fn print(response: Response<Incoming>, include: bool, address: &Address) -
     }
     if is_problem(&head.headers) {
         let document = collect(body, PROBLEM_BODY, PATIENCE, address).await?;
-        if let Some(problem) = Problem::read(&document) {
+        if let Some(problem) = Problem::read(&document).filter(|problem| problem.is_of(decision(&head.headers))) {
             return Err(ClientError::Refused(problem).into());
         }
         terminal::write(&document)?;

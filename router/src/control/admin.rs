@@ -80,7 +80,7 @@ pub struct NodeInfo {
     pub admin: String,
     /// The identity that callers have who show none.
     pub identity: String,
-    /// The watched folder.
+    /// The watched folder, as an absolute path.
     pub folder: Option<PathBuf>,
 }
 

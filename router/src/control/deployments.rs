@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 use weft_eventlog::{Clock, EventLog};
-use weft_functions::manifest::{ResourceId, SourceFile};
+use weft_functions::manifest::{Kind, ResourceId};
 use weft_runtime::Runtime;
 
 pub use self::error::ApplyError;
@@ -26,7 +26,7 @@ use self::request::Resolved;
 pub use self::request::{ApplyRequest, ModulesFrom, UploadedModule};
 use self::stage::Stage;
 use super::changelog::{Changelog, ChangelogError};
-use super::desired::{self, Change, Desired, Plan};
+use super::desired::{self, Change, ChangeKind, Desired, Plan};
 use super::modules::ModuleStore;
 use super::readiness::Readiness;
 use crate::path::policy;
@@ -132,7 +132,8 @@ impl Deployments {
         finish(tokio::spawn(async move { inner.apply(request).await })).await
     }
 
-    /// Deletes one resource that the API owns, and a topic's events with it. Goes on when the future is dropped.
+    /// Deletes one resource that the API owns, and a topic's events with it; or the events alone of a topic that vanished
+    /// from the folder, which kept them. Goes on when the future is dropped.
     ///
     /// # Errors
     /// `NotFound`, `Owned`, `InUse`, `Unavailable`; everything is as it was then.
@@ -165,31 +166,39 @@ impl Inner {
         if dry_run {
             return Ok(Applied { snapshot: view.desired.number, dry_run, changes: plan.changes });
         }
-        request::keep_modules(&plan, sources, self.parts.modules.clone(), &files).await?;
-        self.carry_out(&mut changelog, &view, plan, &files).await
+        request::keep_modules(&plan, sources, self.parts.modules.clone()).await?;
+        self.carry_out(&mut changelog, &view, plan).await
     }
 
     async fn delete(&self, id: &ResourceId) -> Result<Applied, ApplyError> {
         let mut changelog = self.changelog.lock().await;
         let view = self.view.load_full();
-        let plan = desired::plan_delete(&view.desired, id)?;
-        self.carry_out(&mut changelog, &view, plan, &[]).await
+        match desired::plan_delete(&view.desired, id) {
+            Err(desired::PlanError::NotFound(id)) if id.kind == Kind::Topic => self.delete_events(&view, id).await,
+            plan => self.carry_out(&mut changelog, &view, plan?).await,
+        }
+    }
+
+    /// Deletes what is left of a topic that is not desired. Nothing to record: the desired state stays the same.
+    async fn delete_events(&self, view: &View, id: ResourceId) -> Result<Applied, ApplyError> {
+        match self.parts.log.delete_topic(&id.namespaced().to_string()).await {
+            Ok(true) => {
+                let change = Change { what: ChangeKind::Deleted, id, revision: None };
+                Ok(Applied { snapshot: view.desired.number, dry_run: false, changes: vec![change] })
+            }
+            Ok(false) => Err(ApplyError::NotFound(id)),
+            Err(error) => Err(ApplyError::Unavailable(error.to_string())),
+        }
     }
 
     /// From a plan to a snapshot in force.
-    async fn carry_out(
-        &self,
-        changelog: &mut Changelog,
-        view: &View,
-        plan: Plan,
-        files: &[SourceFile],
-    ) -> Result<Applied, ApplyError> {
+    async fn carry_out(&self, changelog: &mut Changelog, view: &View, plan: Plan) -> Result<Applied, ApplyError> {
         let now = self.parts.clock.now_ms();
         let wanted = view.desired.after(&plan, view.desired.number);
         if wanted == view.desired && view.lacking.is_empty() {
             return Ok(Applied { snapshot: wanted.number, dry_run: false, changes: plan.changes });
         }
-        let stage = Stage::set(&self.parts, &view.snapshot, &wanted, &plan, files).await?;
+        let stage = Stage::set(&self.parts, &view.snapshot, &wanted, &plan).await?;
         let desired = if plan.is_empty() {
             wanted
         } else {

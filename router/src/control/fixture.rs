@@ -44,7 +44,7 @@ impl EventLog for FlakyLog {
         self.inner.topic(name, config).await
     }
 
-    async fn delete_topic(&self, name: &str) -> Result<(), LogError> {
+    async fn delete_topic(&self, name: &str) -> Result<bool, LogError> {
         self.inner.delete_topic(name).await
     }
 

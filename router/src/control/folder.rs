@@ -7,10 +7,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use weft_functions::manifest::SourceFile;
-
-/// Largest manifest in bytes, as for the parser.
-pub const FILE_BYTES_MAX: u64 = 1 << 20;
+use weft_functions::manifest::{FILE_BYTES_MAX, SourceFile};
 
 /// Manifests of one folder, and folders below it. Ten thousand resources in a file each are more than a node is for.
 pub const FILES_MAX: usize = 10_000;
@@ -32,12 +29,12 @@ pub enum FolderError {
         /// What it said.
         source: io::Error,
     },
-    /// A manifest is larger than one may be.
-    #[error("{} is larger than {FILE_BYTES_MAX} bytes; split it", .0.display())]
-    TooLarge(PathBuf),
     /// A manifest is no text.
-    #[error("{} is not UTF-8 text", .0.display())]
+    #[error("{} is not UTF-8 text; save it as UTF-8", .0.display())]
     NotText(PathBuf),
+    /// A manifest has a name that cannot be written in a message.
+    #[error("{} has a name that is not UTF-8; rename it", .0.display())]
+    Name(PathBuf),
     /// More than is sensible.
     #[error("{} has more than {FILES_MAX} manifests or folders, or folders more than {DEPTH_MAX} deep; name a smaller folder", .0.display())]
     TooMany(PathBuf),
@@ -57,7 +54,40 @@ pub struct Listing {
 /// # Errors
 /// See [`FolderError`]: one unreadable file fails the whole, since a folder that is half read would delete the rest.
 pub fn read(dir: &Path) -> Result<Vec<SourceFile>, FolderError> {
-    list(dir)?.manifests.iter().map(|path| read_manifest(dir, path)).collect()
+    let read = |path: &PathBuf| {
+        let relative = path.strip_prefix(dir).unwrap_or(path);
+        let parts: Option<Vec<&str>> = relative.components().map(|part| part.as_os_str().to_str()).collect();
+        let name = parts.ok_or_else(|| FolderError::Name(path.clone()))?.join("/");
+        read_file(path, &name)
+    };
+    list(dir)?.manifests.iter().map(read).collect()
+}
+
+/// Reads one manifest, which mistakes call `name`. No more of it than the parser takes, and one byte: what is longer is
+/// for the parser to refuse. Blocks.
+///
+/// # Errors
+/// `Io`, `NotText`.
+pub fn read_file(path: &Path, name: &str) -> Result<SourceFile, FolderError> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(io_error(path))?;
+    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(io_error(path))?;
+    source(name, bytes)
+}
+
+/// The manifest that these bytes are.
+///
+/// # Errors
+/// `NotText`.
+pub fn source(name: &str, bytes: Vec<u8>) -> Result<SourceFile, FolderError> {
+    let too_long = bytes.len() > FILE_BYTES_MAX;
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        // Perhaps cut in the middle of a character: its length is the mistake, which the parser names.
+        Err(error) if too_long => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        Err(_) => return Err(FolderError::NotText(name.into())),
+    };
+    Ok(SourceFile::new(name, text))
 }
 
 /// Lists every `*.yaml` and `*.yml` below the folder, except in hidden folders, `target` and `node_modules`. Links are
@@ -72,13 +102,11 @@ pub fn list(dir: &Path) -> Result<Listing, FolderError> {
     Ok(walk.listing)
 }
 
-/// The file that a manifest means by `module`: relative to the manifest's own folder. `file` is the manifest's name as
-/// [`read`] gives it.
+/// The file that a manifest means by `module`: relative to the manifest's own folder. `file` is the manifest's name,
+/// relative to `root` as [`read`] gives it.
 pub fn module_path(root: &Path, file: &str, module: &str) -> PathBuf {
     let manifest = root.join(file);
-    let joined = manifest.parent().unwrap_or(root).join(module);
-    // Without the dots, so that one file has one path to watch.
-    joined.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
+    manifest.parent().unwrap_or(root).join(module)
 }
 
 struct Walk<'a> {
@@ -128,20 +156,6 @@ impl Walk<'_> {
         }
         Ok(())
     }
-}
-
-fn read_manifest(root: &Path, path: &Path) -> Result<SourceFile, FolderError> {
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(io_error(path))?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(io_error(path))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(FolderError::TooLarge(path.to_owned()));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| FolderError::NotText(path.to_owned()))?;
-    let relative = path.strip_prefix(root).unwrap_or(path);
-    let parts: Option<Vec<&str>> = relative.components().map(|part| part.as_os_str().to_str()).collect();
-    let name = parts.ok_or_else(|| FolderError::NotText(path.to_owned()))?.join("/");
-    Ok(SourceFile::new(name, text))
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FolderError {
@@ -202,10 +216,16 @@ mod tests {
     fn files_that_are_no_manifests_are_errors() {
         let dir = folder(&[]);
         let path = dir.path().join("a.yaml");
-        fs::write(&path, vec![b'#'; FILE_BYTES_MAX as usize]).expect("written");
-        assert_eq!(names(dir.path()), ["a.yaml"]);
-        fs::write(&path, vec![b'#'; FILE_BYTES_MAX as usize + 1]).expect("written");
-        assert!(matches!(read(dir.path()), Err(FolderError::TooLarge(_))));
+        let parsed = || weft_functions::manifest::parse(&read(dir.path()).expect("reads"));
+        fs::write(&path, vec![b'#'; FILE_BYTES_MAX]).expect("written");
+        assert_eq!(parsed(), Ok(Vec::new()));
+        // Two bytes each, so that the limit cuts one in two.
+        fs::write(&path, "é".repeat(FILE_BYTES_MAX)).expect("written");
+        let problems = parsed().expect_err("too long");
+        assert_eq!(
+            problems[0].to_string(),
+            format!("a.yaml:1:1: the file has more than {FILE_BYTES_MAX} bytes: split it")
+        );
         fs::write(&path, b"\xff").expect("written");
         assert!(matches!(read(dir.path()), Err(FolderError::NotText(_))));
     }
@@ -219,5 +239,9 @@ mod tests {
         check("sub/app.yaml", "a.wasm", "/app/sub/a.wasm");
         check("sub/app.yaml", "../target/a.wasm", "/app/sub/../target/a.wasm");
         check("app.yaml", "/opt/a.wasm", "/opt/a.wasm");
+        // With the working folder as the root a manifest is named by its path; standard input has none.
+        assert_eq!(module_path(Path::new(""), "/srv/app.yaml", "../a.wasm"), Path::new("/srv/../a.wasm"));
+        assert_eq!(module_path(Path::new(""), "sub/app.yaml", "./a.wasm"), Path::new("sub/a.wasm"));
+        assert_eq!(module_path(Path::new(""), "<stdin>", "./a.wasm"), Path::new("./a.wasm"));
     }
 }

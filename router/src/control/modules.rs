@@ -257,8 +257,18 @@ impl ModuleStore {
 /// As [`ModuleDigest::of_file`].
 pub fn read_file(path: &Path) -> io::Result<Bytes> {
     let mut bytes = Vec::new();
-    open_module(path)?.take(MODULE_BYTES_MAX).read_to_end(&mut bytes)?;
+    // It may have grown since it was opened: half a module is none.
+    open_module(path)?.take(MODULE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    check_size(bytes.len() as u64).map_err(io::Error::other)?;
     Ok(bytes.into())
+}
+
+/// Whether [`read_file`] would take the file. Blocks.
+///
+/// # Errors
+/// As [`ModuleDigest::of_file`].
+pub fn check_file(path: &Path) -> io::Result<()> {
+    open_module(path).map(drop)
 }
 
 fn open_module(path: &Path) -> io::Result<File> {
@@ -267,7 +277,7 @@ fn open_module(path: &Path) -> io::Result<File> {
         return Err(io::Error::other("not a regular file"));
     }
     let file = File::open(path)?;
-    check_size(file.metadata()?.len()).map_err(|error| io::Error::other(error.to_string()))?;
+    check_size(file.metadata()?.len()).map_err(io::Error::other)?;
     Ok(file)
 }
 

@@ -116,3 +116,14 @@ fn the_format_of_the_header_stays() {
     let golden = "776566747365616c01000100".to_owned() + &"07".repeat(32) + "0403020100000000";
     assert_eq!(hex(&header(&MODULE, 0x0102_0304)), golden);
 }
+
+#[test]
+fn what_a_crash_left_unfinished_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["node.new", "0011223344556677.new"] {
+        fs::write(dir.path().join(name), b"half").unwrap();
+    }
+    let path = open(dir.path()).keep(&MODULE, CODE).unwrap();
+    assert_eq!(open(dir.path()).find(&MODULE).unwrap(), Some(path));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "the key, the code and its seal");
+}

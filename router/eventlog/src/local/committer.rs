@@ -61,16 +61,22 @@ impl<C: Commit> Committer<C> {
 
     fn run(&self) {
         loop {
-            let mut queue = lock(&self.queue);
-            let requests = std::mem::take(&mut queue.requests);
-            queue.bytes = 0;
-            queue.running = !requests.is_empty();
-            drop(queue);
+            // Taken first: whoever else holds it finds nothing that left the queue and is not committed.
+            let mut commit = lock(&self.commit);
+            let requests = self.take();
             if requests.is_empty() {
                 return;
             }
-            lock(&self.commit).commit(requests);
+            commit.commit(requests);
         }
+    }
+
+    /// Everything queued; a task that gets nothing is done.
+    fn take(&self) -> Vec<C::Request> {
+        let mut queue = lock(&self.queue);
+        queue.bytes = 0;
+        queue.running = !queue.requests.is_empty();
+        std::mem::take(&mut queue.requests)
     }
 
     /// Does something with the `Commit` between two groups. Blocks.
@@ -78,13 +84,11 @@ impl<C: Commit> Committer<C> {
         act(&mut lock(&self.commit))
     }
 
-    /// Takes no more requests. What is queued is still committed: by the task that runs, or here. Blocks.
+    /// Takes no more requests. What is queued is still committed, and nothing is under way when this returns. Blocks.
     pub(super) fn close(&self) {
-        let mut queue = lock(&self.queue);
-        queue.closed = true;
-        let requests = std::mem::take(&mut queue.requests);
-        drop(queue);
+        lock(&self.queue).closed = true;
         let mut commit = lock(&self.commit);
+        let requests = self.take();
         if !requests.is_empty() {
             commit.commit(requests);
         }

@@ -69,13 +69,16 @@ impl LocalJournal {
         let checkpoint = self.checkpoint()?;
         let first = checkpoint.as_ref().map_or(Sequence::FIRST, |checkpoint| checkpoint.before);
         let mut contents = JournalContents { checkpoint, entries: Vec::new() };
-        for (frame, bytes) in self.entries.read(first.get(), usize::MAX, usize::MAX)? {
+        // What is appended while this reads is for the next reading.
+        let next = self.entries.log.next();
+        let entries = self.entries.read(first.get(), usize::MAX, usize::MAX)?;
+        for (frame, bytes) in entries.into_iter().filter(|(frame, _)| frame.sequence < next) {
             let sequence = Sequence::new(frame.sequence);
             contents.entries.push(JournalEntry { sequence, at_ms: frame.admitted_ms, bytes });
         }
-        let (expected, next) = (self.entries.log.next().saturating_sub(first.get()), contents.entries.len() as u64);
-        if expected != next {
-            let what = format!("{} entries from {first} on are missing", expected - next);
+        let (expected, found) = (next.saturating_sub(first.get()), contents.entries.len() as u64);
+        if expected != found {
+            let what = format!("{} entries from {first} on are missing", expected.saturating_sub(found));
             return Err(LogError::Corrupt { path: self.dir.clone(), what });
         }
         Ok(contents)

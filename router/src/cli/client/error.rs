@@ -53,7 +53,7 @@ pub(in crate::cli) enum ClientError {
     Mistakes(Vec<Value>),
 }
 
-/// A problem document (RFC 9457) of the mesh. A function may answer with one of its own: only the mesh's has a `code`.
+/// A problem document (RFC 9457) of the mesh: it has a `code`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(in crate::cli) struct Problem {
     /// The stable reason, such as `AUTHZ_DENIED`.
@@ -73,7 +73,13 @@ impl Problem {
         serde_json::from_slice(body).ok()
     }
 
-    /// The next step for a person who met this code.
+    /// Whether it is the mesh's own answer to the call that was decided so. A function may answer with a document that
+    /// looks the same, but it does not know the decision.
+    pub(in crate::cli) fn is_of(&self, decision: Option<&str>) -> bool {
+        self.decision.is_some() && self.decision.as_deref() == decision
+    }
+
+    /// The next step for a person who met this code. The admin API's own refusals say it in their detail.
     fn advice(&self) -> Option<&'static str> {
         Some(match self.code.as_str() {
             "NOT_FOUND" | "ROUTE_NONE" => "see what there is with 'weft get all'",
@@ -90,8 +96,6 @@ impl Problem {
             "TOPIC_FULL" => "see who is behind with 'weft get triggers', or raise the topic's retention.size",
             "EVENT_CONFLICT" => "the topic has another event of this source and id: give this one an id of its own",
             "EVENT_TOO_LARGE" => "send less data, or a reference to it",
-            "OWNED" => "change that file instead",
-            "IN_USE" => "delete what refers to it first",
             _ => return None,
         })
     }

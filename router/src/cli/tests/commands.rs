@@ -163,6 +163,7 @@ async fn invoke_prints_the_body_and_is_done_only_on_2xx() {
             "forbidden (AUTHZ_DENIED, decision d-7); see the rules",
         ),
         (answer(400, "application/problem+json", r#"{"mine": 1}"#), 1, r#"{"mine": 1}"#, "400 Bad Request"),
+        (answer(404, "application/problem+json", r#"{"code": "mine"}"#), 1, r#"{"code": "mine"}"#, "404 Not Found"),
     ] {
         let (admin, asked) = node_with_data(call).await;
         let done = weft(&admin, &["invoke", "hello", "/a?b", "-d", "{}"]).await;

@@ -18,14 +18,14 @@ use crate::path::envelope;
 /// Entries of an answer when the caller does not say.
 const DEFAULT_LIMIT: usize = 100;
 
-/// Entries of an answer at most. Each may hold an event of 1 MiB.
+/// Entries of an answer at most. Each may hold an event of 1 MiB, so the log gives fewer when they are large.
 const LIMIT_MAX: usize = 1_000;
 
 /// Which entries.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ask {
-    /// At most so many; default 100, at most 1,000.
+    /// At most so many; default 100, at most 1,000. Fewer come when they are large: go on until none come.
     limit: Option<usize>,
     /// Go on after the entry with this `number`; default from the oldest.
     after: Option<u64>,

@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use weft_functions::manifest::{self, Kind, Location, Problem, Resource, ResourceId, SourceFile};
+use weft_functions::manifest::{Kind, Location, Problem, Resource, ResourceId};
 
 use super::super::desired::{Desired, Entry, Owner, Plan};
 use super::super::timestamp::rfc3339;
@@ -165,19 +165,9 @@ impl PutEntry {
     }
 
     fn into_entry(self) -> Result<Entry, RecordError> {
-        let text = self.resource.to_string();
-        let mut resource = match manifest::parse(&[SourceFile::new(self.file.as_str(), text)]) {
-            Ok(mut resources) if resources.len() == 1 => resources.remove(0),
-            Ok(resources) => return Err(RecordError::Malformed(format!("an entry has {} resources", resources.len()))),
-            Err(problems) => return Err(refused(&self.resource, problems)),
-        };
         let location = Location { file: self.file.into(), line: self.line, column: self.column };
-        match &mut resource {
-            Resource::Function(function) => function.location = location,
-            Resource::Topic(topic) => topic.location = location,
-            Resource::Trigger(trigger) => trigger.location = location,
-            Resource::Policy(policy) => policy.location = location,
-        }
+        let read = Resource::from_json(&self.resource, location);
+        let resource = read.map_err(|problems| refused(&self.resource, problems))?;
         let module = self.module.map(|module| module.parse()).transpose();
         Ok(Entry {
             resource,

@@ -29,15 +29,9 @@ pub enum ApplyError {
 impl ApplyError {
     /// Mistakes, each with the line it is on where `files` has it.
     pub(super) fn mistakes(problems: Vec<Problem>, files: &[SourceFile]) -> Self {
-        let shown = |problem: Problem| {
-            // A problem that knows its line renders more than one; its caret is better than the one made here.
-            if problem.render(false).contains('\n') {
-                return problem;
-            }
-            match files.iter().find(|file| file.name == problem.location.file) {
-                Some(file) => problem.with_source(file),
-                None => problem,
-            }
+        let shown = |problem: Problem| match files.iter().find(|file| file.name == problem.location.file) {
+            Some(file) => problem.with_source(file),
+            None => problem,
         };
         let mut problems: Vec<Problem> = problems.into_iter().map(shown).collect();
         problems.sort_by(|a, b| a.location.cmp(&b.location));

@@ -10,8 +10,8 @@ use weft_functions::function::Function;
 use weft_functions::manifest::{self, Problem, Resource, ResourceId, SourceFile};
 
 use super::super::desired::{Incoming, Plan, Scope};
-use super::super::modules::{ModuleDigest, ModuleStore, read_file};
-use super::super::{folder, module_line};
+use super::super::folder;
+use super::super::modules::{ModuleDigest, ModuleError, ModuleStore, read_file};
 use super::error::ApplyError;
 
 /// Documents to apply.
@@ -72,7 +72,7 @@ pub(super) async fn resolve(request: ApplyRequest, store: Arc<ModuleStore>) -> R
                         Some(digest)
                     }
                     Err(message) => {
-                        resolved.problems.push(module_line::problem(function, &request.files, message));
+                        resolved.problems.push(function.module_problem(message));
                         None
                     }
                 },
@@ -93,9 +93,8 @@ pub(super) async fn keep_modules(
     plan: &Plan,
     sources: BTreeMap<ResourceId, PathBuf>,
     store: Arc<ModuleStore>,
-    files: &[SourceFile],
 ) -> Result<(), ApplyError> {
-    let unavailable = |error: super::super::modules::ModuleError| ApplyError::Unavailable(error.to_string());
+    let unavailable = |error: ModuleError| ApplyError::Unavailable(error.to_string());
     for (id, path) in sources {
         let Some((entry, digest)) = plan.put.get(&id).and_then(|entry| Some((entry, entry.module?))) else { continue };
         let store = store.clone();
@@ -112,7 +111,7 @@ pub(super) async fn keep_modules(
         });
         if let (Some(why), Resource::Function(function)) = (kept.await?, &entry.resource) {
             let message = format!("module: {}: {why}", function.spec.module);
-            return Err(ApplyError::Mistakes(vec![module_line::problem(function, files, message)]));
+            return Err(ApplyError::Mistakes(vec![function.module_problem(message)]));
         }
     }
     Ok(())
@@ -156,7 +155,7 @@ impl<'a> Finder<'a> {
 }
 
 /// Why a module cannot be read, and what to do.
-pub(in crate::control) fn unreadable(error: &io::Error) -> String {
+fn unreadable(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file; build it first".to_owned(),
         _ => format!("cannot be read: {error}"),

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use weft_eventlog::{Durability, TopicConfig, WhenFull};
 use weft_functions::function::Function;
-use weft_functions::manifest::{Problem, Resource, ResourceId, SourceFile};
+use weft_functions::manifest::{Problem, Resource, ResourceId};
 use weft_functions::topic::{self, Topic, TopicSpec};
 use weft_functions::value::Namespaced;
 use weft_runtime::{DeployError, FunctionName, Limits, Module, Revision, RevisionSpec, Scale};
 
 use super::super::desired::{Desired, Entry, Plan};
-use super::super::module_line;
 use super::super::modules::{ModuleDigest, ModuleError};
 use super::error::ApplyError;
 use super::{Lacking, Parts};
@@ -51,7 +50,6 @@ impl Stage {
         before: &Snapshot,
         wanted: &Desired,
         plan: &Plan,
-        files: &[SourceFile],
     ) -> Result<Self, ApplyError> {
         let mut stage = Self::default();
         let mut failures = stage.fill(parts, before, wanted).await;
@@ -67,7 +65,7 @@ impl Stage {
             return Ok(stage);
         }
         stage.undo(parts, before).await;
-        Err(refusal(failures, plan, files))
+        Err(refusal(failures, plan))
     }
 
     /// Prepares a state that is durable already; what fails is noted.
@@ -161,17 +159,18 @@ impl Stage {
     }
 }
 
-fn refusal(failures: BTreeMap<ResourceId, Failure>, plan: &Plan, files: &[SourceFile]) -> ApplyError {
+fn refusal(failures: BTreeMap<ResourceId, Failure>, plan: &Plan) -> ApplyError {
     let mut problems: Vec<Problem> = Vec::new();
     for (id, failure) in failures {
         match (failure, plan.put.get(&id).map(|entry| &entry.resource)) {
             (Failure::Function(why), Some(Resource::Function(function))) => {
-                problems.push(module_line::problem(function, files, why));
+                problems.push(function.module_problem(why));
             }
             (Failure::Node(why) | Failure::Function(why), _) => return ApplyError::Unavailable(why),
         }
     }
-    ApplyError::mistakes(problems, files)
+    // They bring their lines with them.
+    ApplyError::mistakes(problems, &[])
 }
 
 /// Deploys by digest, which takes no compilation when the artifact is here, and by the stored bytes otherwise.

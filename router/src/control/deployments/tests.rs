@@ -156,6 +156,21 @@ async fn events_go_by_an_explicit_delete_only() {
 }
 
 #[tokio::test]
+async fn events_that_a_vanished_topic_left_can_be_deleted() {
+    let plane = Plane::new().await;
+    plane.deployments.apply(request(&topic("orders"), Scope::Replace)).await.expect("applied");
+    publish(&plane, "orders").await;
+    plane.deployments.apply(request("", Scope::Replace)).await.expect("the file vanished");
+    let deleted = plane.deployments.delete(id(Kind::Topic, "orders")).await.expect("its events are there");
+    assert_eq!((deleted.snapshot, deleted.changes.len()), (2, 1));
+    let nothing = plane.deployments.delete(id(Kind::Topic, "orders")).await.expect_err("they were");
+    assert!(matches!(nothing, ApplyError::NotFound(_)), "{nothing}");
+    plane.deployments.apply(request(&topic("orders"), Scope::Replace)).await.expect("it came back");
+    let view = plane.deployments.view();
+    assert_eq!(view.snapshot.topics[&name("orders")].log.bounds().next.get(), 1);
+}
+
+#[tokio::test]
 async fn what_a_crash_left_of_a_delete_is_finished_at_the_start() {
     let plane = Plane::new().await;
     let text = topic("orders") + &trigger("bill", "orders");
