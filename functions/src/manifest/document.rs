@@ -63,6 +63,12 @@ fn read_file(
         out.report(Mark::default(), "", Code::Syntax, message);
         return;
     }
+    // A file that was cut off while it was saved looks like this, and would delete all it held.
+    if source.text.trim().is_empty() {
+        let message = "the file is empty: write a document, or a comment if it is to hold nothing";
+        out.report(Mark::default(), "", Code::Syntax, message);
+        return;
+    }
     for (first_line, text) in tree::documents(&source.text) {
         out.begin_document(first_line);
         match tree::read(text) {

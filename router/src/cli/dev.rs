@@ -281,8 +281,8 @@ pub fn banner(banner: &Banner, colour: bool) -> String {
         let label = if colour { label.dimmed().to_string() } else { label };
         text.push_str(&format!("  {label}{value}\n"));
     }
-    if let Some((name, _)) = functions.first() {
-        text.push_str(&format!("  try       weft invoke {name}\n"));
+    if !functions.is_empty() {
+        text.push_str("  try       weft get all\n");
     }
     text
 }
@@ -379,7 +379,7 @@ weft 0.1.0, development: loopback only, every caller is spiffe://weft.local/ns/d
   admin             http://127.0.0.1:8081
   function  hello   http://hello.localhost:8080/
   topic     orders  http://topics.localhost:8080/default/orders
-  try       weft invoke hello
+  try       weft get all
 ";
         assert_eq!(said, expect);
     }

@@ -9,7 +9,7 @@ use weft_functions::manifest::Kind;
 
 use super::client::Admin;
 use super::resource::{cell, count, events_kept};
-use super::{Global, table, terminal};
+use super::{DEFAULT_NAMESPACE, Global, table, terminal};
 
 /// `weft get KIND [NAME]`
 #[derive(Debug, clap::Args)]
@@ -57,8 +57,8 @@ const TOPIC: [Column; 7] = [
 const TRIGGER: [Column; 9] = [
     NAME,
     NAMESPACE,
-    ("TOPIC", |item| cell(item, "/status/topic")),
-    ("TARGET", |item| cell(item, "/status/target")),
+    ("TOPIC", |item| short(&cell(item, "/status/topic"))),
+    ("TARGET", |item| short(&cell(item, "/status/target"))),
     ("ACCEPTED", |item| cell(item, "/status/accepted")),
     ("DELIVERED", |item| cell(item, "/status/delivered")),
     ("FILTERED", |item| cell(item, "/status/filtered")),
@@ -129,9 +129,19 @@ fn rendered(kind: Kind, items: &[Value]) -> String {
         Kind::Trigger => &TRIGGER,
         Kind::Policy => &POLICY,
     };
-    let header: Vec<_> = columns.iter().map(|(header, _)| *header).collect();
-    let row = |item: &Value| columns.iter().map(|(_, find)| find(item)).collect();
+    // Most people have one namespace, and a terminal 80 columns.
+    let is_default = |item: &Value| cell(item, "/metadata/namespace") == DEFAULT_NAMESPACE;
+    let all_default = items.iter().all(is_default);
+    let columns = || columns.iter().filter(|(header, _)| !(all_default && *header == NAMESPACE.0));
+    let header: Vec<_> = columns().map(|(header, _)| *header).collect();
+    let row = |item: &Value| columns().map(|(_, find)| find(item)).collect();
     table::render(&header, &items.iter().map(row).collect::<Vec<_>>())
+}
+
+/// A name as one would type it: a target is a function unless it is a URL, and the default namespace goes without saying.
+fn short(name: &str) -> String {
+    let name = name.strip_prefix("function ").unwrap_or(name);
+    name.strip_prefix(DEFAULT_NAMESPACE).and_then(|name| name.strip_prefix('/')).unwrap_or(name).to_owned()
 }
 
 /// An empty list is an answer, and says how it would not be empty.
@@ -178,36 +188,57 @@ mod tests {
             item(
                 &json!({"revision": "n-00002", "ready": true, "instances": 0, "calls": 12, "url": "http://n.localhost:8080/"}),
             ),
-            "NAME   NAMESPACE   REVISION   READY   INSTANCES   CALLS   URL\n\
-             n      default     n-00002    true            0      12   http://n.localhost:8080/",
+            "NAME   REVISION   READY   INSTANCES   CALLS   URL\n\
+             n      n-00002    true            0      12   http://n.localhost:8080/",
         );
         check(
             Kind::Topic,
             item(
                 &json!({"first": "1", "next": "42", "bytes": 2048, "durability": "strict", "triggers": ["a", "b"], "url": "http://topics.localhost:8080/default/n"}),
             ),
-            "NAME   NAMESPACE   EVENTS   SIZE      DURABILITY   TRIGGERS   URL\n\
-             n      default         41   2.0 KiB   strict       a,b        http://topics.localhost:8080/default/n",
+            "NAME   EVENTS   SIZE      DURABILITY   TRIGGERS   URL\n\
+             n          41   2.0 KiB   strict       a,b        http://topics.localhost:8080/default/n",
         );
         check(
             Kind::Trigger,
             item(
                 &json!({"topic": "default/orders", "target": "function default/billing", "accepted": 9, "delivered": 7, "filtered": 1, "pending": 1, "dead": 0}),
             ),
-            "NAME   NAMESPACE   TOPIC            TARGET                     ACCEPTED   DELIVERED   FILTERED   PENDING   DEAD\n\
-             n      default     default/orders   function default/billing          9           7          1         1      0",
+            "NAME   TOPIC    TARGET    ACCEPTED   DELIVERED   FILTERED   PENDING   DEAD\n\
+             n      orders   billing          9           7          1         1      0",
         );
         check(
             Kind::Policy,
             item(&json!({"action": "ALLOW", "source": "app.yaml:3"})),
-            "NAME   NAMESPACE   ACTION   TARGETS      SOURCE\nn      default     ALLOW    everything   app.yaml:3",
+            "NAME   ACTION   TARGETS      SOURCE\nn      ALLOW    everything   app.yaml:3",
         );
     }
 
     #[test]
     fn a_field_the_node_left_out_is_a_dash() {
-        let row = "NAME   NAMESPACE   REVISION   READY   INSTANCES   CALLS   URL\nn      default     -          -       -           -       -";
+        let row = "NAME   REVISION   READY   INSTANCES   CALLS   URL\nn      -          -       -           -       -";
         assert_eq!(rendered(Kind::Function, &[item(&json!({}))]), row);
+    }
+
+    #[test]
+    fn the_namespace_is_shown_where_there_is_another_than_the_default_one() {
+        let shop = json!({"metadata": {"name": "m", "namespace": "shop"}, "spec": {}, "status": {"action": "DENY", "source": "api"}});
+        let default = item(&json!({"action": "ALLOW", "source": "app.yaml:3"}));
+        let table = "NAME   NAMESPACE   ACTION   TARGETS      SOURCE\n\
+                     n      default     ALLOW    everything   app.yaml:3\n\
+                     m      shop        DENY     everything   api";
+        assert_eq!(rendered(Kind::Policy, &[default, shop]), table);
+    }
+
+    #[test]
+    fn names_are_as_short_as_one_would_type_them() {
+        let check = |name: &str, expect: &str| assert_eq!(short(name), expect);
+        check("default/orders", "orders");
+        check("shop/orders", "shop/orders");
+        check("function default/billing", "billing");
+        check("function shop/billing", "shop/billing");
+        check("https://default/x", "https://default/x");
+        check("defaults/x", "defaults/x");
     }
 
     #[test]

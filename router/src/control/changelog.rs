@@ -25,6 +25,12 @@ pub enum ChangelogError {
     /// The event log failed.
     #[error("the change log cannot be used: {0}")]
     Log(#[from] LogError),
+    /// There is nothing in it, and yet there are positions of triggers, which only a recorded apply makes.
+    #[error(
+        "the change log is gone, but {0} positions of triggers are here: what was deployed, policies included, is not \
+         known any more; restore the data directory from a backup, or start with an empty one"
+    )]
+    Gone(usize),
     /// A record cannot be read. Nothing was written.
     #[error("record {sequence} of the change log cannot be read: {source}")]
     Record {
@@ -59,10 +65,17 @@ impl Changelog {
     /// Opens and replays the change log. Reads everything before anything may be written.
     ///
     /// # Errors
-    /// `Record` when one is of a newer format, or damaged.
+    /// `Record` when one is of a newer format, or damaged; `Gone` when it is empty and should not be: a node that went on
+    /// would do without its policies, and delete the positions as nobody's.
     pub async fn open(log: &dyn EventLog) -> Result<(Self, Replayed), ChangelogError> {
         let journal = log.journal(JOURNAL).await?;
         let contents = journal.read_all().await?;
+        if contents.checkpoint.is_none() && contents.entries.is_empty() {
+            let positions = log.consumers().await?.len();
+            if positions > 0 {
+                return Err(ChangelogError::Gone(positions));
+            }
+        }
         let mut replayed = Replayed::default();
         if let Some(checkpoint) = &contents.checkpoint {
             let last = Sequence::new(checkpoint.before.get().saturating_sub(1));

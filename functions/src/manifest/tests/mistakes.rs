@@ -30,6 +30,15 @@ fn policy(spec: &str) -> String {
 }
 
 #[test]
+fn a_file_that_was_cut_off_is_not_one_that_holds_nothing() {
+    let cut_off = ["1:1 syntax : the file is empty: write a document, or a comment if it is to hold nothing"];
+    check("", &cut_off);
+    check(" \n\n", &cut_off);
+    check("# nothing yet\n", &[]);
+    check("---\n", &[]);
+}
+
+#[test]
 fn documents() {
     check(
         "apiVersion: weft.dev/v1alpha1\nkind: Route\nmetadata: { name: f }\nspec: {}",

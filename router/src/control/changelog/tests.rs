@@ -190,3 +190,14 @@ async fn the_golden_file_is_what_we_write_and_read() {
     assert_eq!(restored.desired.entries.len(), 4);
     assert!(restored.desired.entries.values().all(|entry| entry.changed_in == 1));
 }
+
+#[tokio::test]
+async fn an_empty_change_log_beside_positions_is_a_lost_one() {
+    let log = MemoryLog::default();
+    Changelog::open(&log).await.expect("a new node has neither");
+    log.topic("default/orders", weft_eventlog::TopicConfig::default()).await.expect("a topic");
+    let consumer = log.consumer("default/bill", "default/orders", weft_eventlog::Start::End).await.expect("a position");
+    let error = Changelog::open(&log).await.err().expect("refused");
+    assert!(error.to_string().starts_with("the change log is gone, but 1 positions"), "{error}");
+    drop(consumer);
+}

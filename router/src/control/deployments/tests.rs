@@ -138,7 +138,7 @@ async fn events_go_by_an_explicit_delete_only() {
     let next = |plane: &Plane| plane.deployments.view().snapshot.topics[&name("orders")].log.bounds().next.get();
     plane.deployments.apply(request(&topic("orders"), Scope::Replace)).await.expect("applied");
     publish(&plane, "orders").await;
-    plane.deployments.apply(request("", Scope::Replace)).await.expect("the file vanished");
+    plane.deployments.apply(request("# nothing\n", Scope::Replace)).await.expect("the file vanished");
     plane.deployments.apply(request(&topic("orders"), Scope::Replace)).await.expect("and came back");
     assert_eq!(next(&plane), 2);
     let refused = plane.deployments.delete(id(Kind::Topic, "orders")).await.expect_err("a file owns it");
@@ -147,7 +147,7 @@ async fn events_go_by_an_explicit_delete_only() {
         "topic default/orders belongs to app.yaml:2 of the watched folder: change it there"
     );
 
-    plane.deployments.apply(request("", Scope::Replace)).await.expect("applied");
+    plane.deployments.apply(request("# nothing\n", Scope::Replace)).await.expect("applied");
     plane.deployments.apply(request(&topic("orders"), Scope::Merge)).await.expect("applied");
     assert_eq!(next(&plane), 2);
     plane.deployments.delete(id(Kind::Topic, "orders")).await.expect("deleted");
@@ -160,7 +160,7 @@ async fn events_that_a_vanished_topic_left_can_be_deleted() {
     let plane = Plane::new().await;
     plane.deployments.apply(request(&topic("orders"), Scope::Replace)).await.expect("applied");
     publish(&plane, "orders").await;
-    plane.deployments.apply(request("", Scope::Replace)).await.expect("the file vanished");
+    plane.deployments.apply(request("# nothing\n", Scope::Replace)).await.expect("the file vanished");
     let deleted = plane.deployments.delete(id(Kind::Topic, "orders")).await.expect("its events are there");
     assert_eq!((deleted.snapshot, deleted.changes.len()), (2, 1));
     let nothing = plane.deployments.delete(id(Kind::Topic, "orders")).await.expect_err("they were");

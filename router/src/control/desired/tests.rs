@@ -16,7 +16,8 @@ const ELSEWHERE: &str = "kind: Topic\nmetadata: { name: orders, namespace: shop 
 fn incoming(file: &str, documents: &[&str], module: &str) -> Vec<Incoming> {
     let documents: Vec<String> =
         documents.iter().map(|document| format!("apiVersion: weft.dev/v1alpha1\n{document}")).collect();
-    let resources = parse(&[SourceFile::new(file, documents.join("---\n"))]).expect("valid manifests");
+    let text = format!("{}# none or some\n", documents.join("---\n"));
+    let resources = parse(&[SourceFile::new(file, text)]).expect("valid manifests");
     let module = ModuleDigest::of(module.as_bytes());
     let with_module = |resource: Resource| {
         let module = (resource.kind() == Kind::Function).then_some(module);
