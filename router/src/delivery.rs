@@ -5,6 +5,7 @@
 mod attempt;
 mod dead_letter;
 mod reply;
+mod report;
 pub mod retry;
 mod worker;
 

@@ -4,183 +4,203 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::Instant;
-use weft_eventlog::{Lease, Settlement, Terminal};
+use weft_eventlog::{Lease, Sequence, Settlement, Terminal};
 use weft_functions::event::http as binding;
 use weft_functions::event::{Event, EventLimits};
 use weft_functions::filter::FilterVerdict;
 use weft_functions::manifest::Kind;
 use weft_functions::policy::Verb;
 use weft_functions::trigger::Destination;
-
-use super::{Parts, dead_letter, reply, retry};
+use weft_functions::value::Namespaced;
 use weft_runtime::{Body, full};
 
+use super::report::Report;
+use super::{Parts, dead_letter, reply, retry};
 use crate::path::call::{Call, Caller, Cause, Outside, Reach, Target};
-use crate::path::decision::DecisionId;
 use crate::path::envelope::{self, Envelope};
-use crate::path::outcome::{Disposition, Failure, Outcome, Reason};
+use crate::path::outcome::{Disposition, Failure, Reason};
+use crate::path::record::Answer;
 use crate::path::snapshot::DeployedTrigger;
 use crate::path::{pipeline, routes};
 
-/// What one attempt at delivering came to.
-pub(super) struct Report {
-    /// What delivery does next.
-    pub(super) disposition: Disposition,
-    /// The status, as the subscriber or the mesh gave it.
-    pub(super) status: StatusCode,
-    /// The reason code, if it was not the subscriber's own answer.
-    pub(super) code: Option<&'static str>,
-    /// The start of the answer's body.
-    pub(super) data: Bytes,
-    /// The decision under which the attempt is recorded.
-    pub(super) decision: Option<DecisionId>,
-    /// Which attempt it was, if not the present one.
-    attempt: Option<u32>,
-}
-
-/// In a retry's cause: whether the event only waits for its copy in the dead letter topic, and the answer's data.
-const COPY: &str = "copy";
-const AWAITED: &str = "awaited";
-const DATA: &str = "data";
-
-impl Report {
-    pub(super) fn failed(reason: Reason, decision: Option<DecisionId>) -> Self {
-        let outcome = Outcome::classify::<()>(&Err(Failure::hidden(reason, "")));
-        let disposition = Disposition::of(&outcome, None);
-        Self {
-            disposition,
-            status: outcome.status,
-            code: outcome.failed(),
-            data: Bytes::new(),
-            decision,
-            attempt: None,
-        }
-    }
-
-    /// An answer as it came.
-    pub(super) fn answered(
-        disposition: Disposition,
-        status: StatusCode,
-        code: Option<&'static str>,
-        decision: DecisionId,
-    ) -> Self {
-        Self { disposition, status, code, data: Bytes::new(), decision: Some(decision), attempt: None }
-    }
-
-    /// The attempt that made the event dead: the same in each try at keeping its copy.
-    pub(super) fn last_attempt(&self, lease: &Lease) -> u32 {
-        self.attempt.unwrap_or(lease.attempt)
-    }
-
-    /// How the attempt is remembered until the copy is kept.
-    fn cause_awaiting_copy(&self, attempt: u32) -> Vec<(String, String)> {
-        let mut cause = self.cause(attempt);
-        let data = &self.data[..self.data.len().min(dead_letter::ERROR_DATA_BYTES)];
-        cause.push((DATA.to_owned(), STANDARD.encode(data)));
-        cause.push((COPY.to_owned(), AWAITED.to_owned()));
-        cause
-    }
-
-    /// The last attempt of an event that only waits for its copy.
-    fn awaiting_copy(last_cause: &[(String, String)]) -> Option<Self> {
-        let field = |name: &str| last_cause.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        if field(COPY) != Some(AWAITED) {
-            return None;
-        }
-        let code = field("code").and_then(|code| Reason::ALL.iter().find(|reason| reason.code() == code));
-        Some(Self {
-            disposition: Disposition::Dead,
-            status: field("status").and_then(|status| status.parse().ok()).unwrap_or_default(),
-            code: code.map(|reason| reason.code()),
-            data: field(DATA).and_then(|data| STANDARD.decode(data).ok()).unwrap_or_default().into(),
-            decision: None,
-            attempt: field("attempt").and_then(|attempt| attempt.parse().ok()),
-        })
-    }
-
-    /// How the attempt is remembered with a retry or a death.
-    fn cause(&self, attempt: u32) -> Vec<(String, String)> {
-        let mut cause =
-            vec![("status".to_owned(), self.status.as_u16().to_string()), ("attempt".to_owned(), attempt.to_string())];
-        // A status that the subscriber itself answered with speaks for itself.
-        if let Some(code) = self.code {
-            cause.push(("code".to_owned(), code.to_owned()));
-        }
-        if let Some(decision) = &self.decision {
-            cause.push(("decision".to_owned(), decision.to_string()));
-        }
-        cause
-    }
+/// An event on its way to its trigger's destination.
+pub(super) struct Attempt<'a> {
+    pub(super) parts: &'a Arc<Parts>,
+    pub(super) trigger: &'a DeployedTrigger,
+    pub(super) lease: &'a Lease,
+    pub(super) event: Event,
+    pub(super) envelope: Envelope,
 }
 
 /// Delivers one leased event once and says how to settle it.
-pub(super) async fn run(parts: &Arc<Parts>, trigger: &Arc<DeployedTrigger>, lease: &Lease) -> Settlement {
-    let (event, envelope) = match envelope::open(&lease.record.headers, lease.record.body.clone()) {
-        Ok(opened) => opened,
+pub(super) async fn run(parts: &Arc<Parts>, trigger: &DeployedTrigger, lease: &Lease) -> Settlement {
+    match envelope::open(&lease.record.headers, lease.record.body.clone()) {
+        Ok((event, envelope)) => Attempt { parts, trigger, lease, event, envelope }.run().await,
         Err(error) => {
             tracing::error!(trigger = %trigger.name, sequence = %lease.record.sequence, %error, "cannot read a kept event");
             let cause = vec![("code".to_owned(), "EVENT_INVALID".to_owned()), ("why".to_owned(), error.to_string())];
-            return Settlement::Dead { state: Terminal::Dead, cause };
+            Settlement::Dead { state: Terminal::Dead, cause }
         }
-    };
-    if let FilterVerdict::Fail { .. } = trigger.resource.spec.filters.evaluate(&event) {
-        return Settlement::Done(Terminal::Filtered);
     }
-    if let Some(report) = Report::awaiting_copy(&lease.last_cause) {
-        return die(parts, trigger, lease, &event, &envelope, report).await;
-    }
-    let age = Duration::from_millis(parts.clock.now_ms().saturating_sub(lease.accepted_ms));
-    if age > trigger.resource.spec.delivery.max_age.get() {
-        let cause = vec![("code".to_owned(), "EVENT_EXPIRED".to_owned())];
-        return Settlement::Dead { state: Terminal::Expired, cause };
-    }
-    let report = deliver(parts, trigger, lease, &event, &envelope).await;
-    settle(parts, trigger, lease, &event, &envelope, report).await
 }
 
-async fn deliver(
-    parts: &Arc<Parts>,
-    trigger: &Arc<DeployedTrigger>,
-    lease: &Lease,
-    event: &Event,
-    envelope: &Envelope,
-) -> Report {
-    let timeout = trigger.resource.spec.delivery.timeout.get();
-    let cause = Cause::subscriber(trigger.topic.clone(), lease.record.sequence, trigger.name.clone());
-    let caller = Caller { via: Some(trigger.identity.clone()), ..envelope.caller.clone() };
-    let (target, request) = match request(parts, trigger, event) {
-        Ok(aimed) => aimed,
-        Err(failure) => (Target::Nowhere(failure), http::Request::new(full(""))),
-    };
-    let deadline = Instant::now() + timeout;
-    let call = Call { verb: Verb::Deliver, target, caller, request, deadline, hops: envelope.hops, cause: Some(cause) };
-    let answer = pipeline::handle(&parts.mesh, call).await;
-    let decision = Some(answer.decision);
-    let after = retry::retry_after(answer.response.headers(), parts.clock.now_ms() / 1000);
-    let disposition = Disposition::of(&answer.outcome, after);
-    let (head, body) = answer.response.into_parts();
-    let data = read(body, deadline).await;
-    let report = Report {
-        data: data.as_ref().ok().cloned().unwrap_or_default(),
-        ..Report::answered(disposition, head.status, answer.outcome.failed(), answer.decision)
-    };
-    // What is no event is dropped, however it ended: the 2xx was read.
-    if disposition != Disposition::Ack || binding::mode(&head.headers).is_none() {
-        return report;
+impl Attempt<'_> {
+    async fn run(&self) -> Settlement {
+        if let FilterVerdict::Fail { .. } = self.trigger.resource.spec.filters.evaluate(&self.event) {
+            return Settlement::Done(Terminal::Filtered);
+        }
+        if let Some(report) = Report::awaiting_copy(&self.lease.last_cause) {
+            return self.die(report).await;
+        }
+        if self.is_too_old() {
+            let cause = vec![("code".to_owned(), "EVENT_EXPIRED".to_owned())];
+            return Settlement::Dead { state: Terminal::Expired, cause };
+        }
+        let report = self.deliver().await;
+        self.settle(report).await
     }
-    let published = match data {
-        Ok(data) => reply::publish(parts, trigger, lease, envelope, &head.headers, data).await,
-        Err(reason) => Err(Report::failed(reason, decision)),
-    };
-    match published {
-        Ok(()) => report,
-        Err(failed) => Report { data: report.data, decision: failed.decision.or(decision), ..failed },
+
+    fn is_too_old(&self) -> bool {
+        let age = Duration::from_millis(self.parts.clock.now_ms().saturating_sub(self.lease.accepted_ms));
+        age > self.trigger.resource.spec.delivery.max_age.get()
+    }
+
+    async fn deliver(&self) -> Report {
+        let deadline = Instant::now() + self.trigger.resource.spec.delivery.timeout.get();
+        let (target, request) = match self.request() {
+            Ok(aimed) => aimed,
+            Err(failure) => (Target::Nowhere(failure), http::Request::new(full(""))),
+        };
+        let call = Call {
+            verb: Verb::Deliver,
+            target,
+            caller: Caller { via: Some(self.trigger.identity.clone()), ..self.envelope.caller.clone() },
+            request,
+            deadline,
+            hops: self.envelope.hops,
+            cause: Some(self.cause(Cause::subscriber)),
+        };
+        let answer = pipeline::handle(&self.parts.mesh, call).await;
+        let after = retry::retry_after(answer.response.headers(), self.parts.clock.now_ms() / 1000);
+        let disposition = Disposition::of(&answer.outcome, after);
+        let (head, body) = answer.response.into_parts();
+        let data = read(body, deadline).await;
+        let mut report = Report::answered(disposition, head.status, answer.outcome.failed(), answer.decision);
+        report.data = data.as_ref().ok().cloned().unwrap_or_default();
+        // What is no event is dropped, however it ended: the 2xx was read.
+        if disposition != Disposition::Ack || binding::mode(&head.headers).is_none() {
+            return report;
+        }
+        let published = match data {
+            Ok(data) => reply::publish(self, &head.headers, data).await,
+            Err(reason) => Err(Report::failed(reason, None)),
+        };
+        match published {
+            Ok(()) => report,
+            Err(mut failed) => {
+                failed.decision = failed.decision.or(report.decision);
+                failed.data = report.data;
+                failed
+            }
+        }
+    }
+
+    /// What is published on this attempt's behalf, for its dedupe ids.
+    pub(super) fn cause<C>(&self, make: impl FnOnce(Namespaced, Sequence, Namespaced) -> C) -> C {
+        make(self.trigger.topic.clone(), self.lease.record.sequence, self.trigger.name.clone())
+    }
+
+    /// Publishes an event on the delivery's behalf, by the same path as everybody.
+    pub(super) async fn publish(
+        &self,
+        topic: &Namespaced,
+        caller: Caller,
+        event: &Event,
+        hops: u8,
+        cause: Arc<Cause>,
+    ) -> Answer {
+        let (headers, data) = binding::encode_binary(event);
+        let mut request = http::Request::new(full(data));
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = headers;
+        *request.uri_mut() = format!("/{topic}").parse().unwrap_or_default();
+        let deadline = Instant::now() + self.trigger.resource.spec.delivery.timeout.get();
+        let target = Target::Topic(topic.clone());
+        let call = Call { verb: Verb::Publish, target, caller, request, deadline, hops, cause: Some(cause) };
+        pipeline::handle(&self.parts.mesh, call).await
+    }
+
+    /// The request that carries the event, and what it is aimed at.
+    fn request(&self) -> Result<(Target, http::Request<Body>), Failure> {
+        let (headers, data) = binding::encode_binary(&self.event);
+        let mut request = http::Request::new(full(data));
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = headers;
+        let (target, uri) = match &self.trigger.resource.spec.destination {
+            Destination::Function { function, path } => {
+                let uri = format!("http://{}{path}", routes::internal_host(function)).parse();
+                let uri: Uri = uri.map_err(|_| Failure::hidden(Reason::Internal, "the trigger's path is not one"))?;
+                (Target::Function(function.clone()), uri)
+            }
+            Destination::Url(url) => (Target::Outside(self.outside(url)?), url.clone()),
+        };
+        if let Some(host) = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
+            request.headers_mut().insert(header::HOST, host);
+        }
+        *request.uri_mut() = uri;
+        Ok((target, request))
+    }
+
+    fn outside(&self, url: &Uri) -> Result<Outside, Failure> {
+        let no_host = || Failure::hidden(Reason::UpConnect, "the trigger's url has no host");
+        let authority = url.authority().ok_or_else(no_host)?.as_str().to_ascii_lowercase().into();
+        let reach = if self.parts.reach_private { Reach::Anywhere } else { Reach::Public };
+        Ok(Outside { authority, owner_kind: Kind::Trigger, owner: self.trigger.name.clone(), reach })
+    }
+
+    async fn settle(&self, report: Report) -> Settlement {
+        let Lease { record, attempt, .. } = self.lease;
+        match report.disposition {
+            Disposition::Ack => return Settlement::Done(Terminal::Delivered),
+            Disposition::Deny => return Settlement::Dead { state: Terminal::Denied, cause: report.cause(*attempt) },
+            Disposition::Retry { after } => {
+                let jitter = retry::jitter(self.parts.seed, record.sequence.get(), *attempt);
+                if let Some(wait) = retry::next(&self.trigger.resource.spec.delivery, *attempt, after, jitter) {
+                    return self.again(wait, report.cause(*attempt));
+                }
+            }
+            Disposition::Dead => {}
+        }
+        tracing::warn!(
+            target: "weft::delivery", trigger = %self.trigger.name, sequence = %record.sequence, event = self.event.id(),
+            attempt, status = report.status.as_u16(), code = report.code.unwrap_or_default(), "the event is dead"
+        );
+        self.die(report).await
+    }
+
+    /// Keeps the copy for the dead letter topic, then ends the event. The source is not settled before its copy is kept
+    /// (`threats.md` H-09): a copy that cannot be kept now is tried again by itself, without another call, until
+    /// `maxAge`.
+    async fn die(&self, report: Report) -> Settlement {
+        let attempt = report.last_attempt(self.lease.attempt);
+        let Err(why) = dead_letter::copy(self, &report).await else {
+            return Settlement::Dead { state: Terminal::Dead, cause: report.cause(attempt) };
+        };
+        let sequence = self.lease.record.sequence;
+        tracing::error!(trigger = %self.trigger.name, %sequence, why, "cannot keep a dead letter's copy");
+        if self.is_too_old() {
+            return Settlement::Dead { state: Terminal::Dead, cause: report.cause_without_copy(attempt, why) };
+        }
+        self.again(self.trigger.resource.spec.delivery.backoff_max.get(), report.cause_awaiting_copy(attempt))
+    }
+
+    fn again(&self, wait: Duration, cause: Vec<(String, String)>) -> Settlement {
+        let due_ms = self.parts.clock.now_ms().saturating_add(wait.as_millis() as u64);
+        Settlement::Retry { due_ms, cause }
     }
 }
 
@@ -191,120 +211,5 @@ async fn read(body: Body, deadline: Instant) -> Result<Bytes, Reason> {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(_)) => Err(Reason::FnBadResponse),
         Err(_) => Err(Reason::FnTimeout),
-    }
-}
-
-/// The request that carries the event, and what it is aimed at.
-fn request(parts: &Parts, trigger: &DeployedTrigger, event: &Event) -> Result<(Target, http::Request<Body>), Failure> {
-    let (headers, data) = binding::encode_binary(event);
-    let mut request = http::Request::new(full(data));
-    *request.method_mut() = Method::POST;
-    *request.headers_mut() = headers;
-    let (target, uri) = match &trigger.resource.spec.destination {
-        Destination::Function { function, path } => {
-            let uri = format!("http://{}{path}", routes::internal_host(function)).parse();
-            let uri: Uri = uri.map_err(|_| Failure::hidden(Reason::Internal, "the trigger's path is not one"))?;
-            (Target::Function(function.clone()), uri)
-        }
-        Destination::Url(url) => (Target::Outside(outside(parts, trigger, url)?), url.clone()),
-    };
-    if let Some(host) = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
-        request.headers_mut().insert(header::HOST, host);
-    }
-    *request.uri_mut() = uri;
-    Ok((target, request))
-}
-
-fn outside(parts: &Parts, trigger: &DeployedTrigger, url: &Uri) -> Result<Outside, Failure> {
-    let no_host = || Failure::hidden(Reason::UpConnect, "the trigger's url has no host");
-    let authority = url.authority().ok_or_else(no_host)?.as_str().to_ascii_lowercase().into();
-    let reach = if parts.reach_private { Reach::Anywhere } else { Reach::Public };
-    Ok(Outside { authority, owner_kind: Kind::Trigger, owner: trigger.name.clone(), reach })
-}
-
-async fn settle(
-    parts: &Arc<Parts>,
-    trigger: &Arc<DeployedTrigger>,
-    lease: &Lease,
-    event: &Event,
-    envelope: &Envelope,
-    report: Report,
-) -> Settlement {
-    match report.disposition {
-        Disposition::Ack => return Settlement::Done(Terminal::Delivered),
-        Disposition::Deny => return Settlement::Dead { state: Terminal::Denied, cause: report.cause(lease.attempt) },
-        Disposition::Retry { after } => {
-            let jitter = retry::jitter(parts.seed, lease.record.sequence.get(), lease.attempt);
-            if let Some(wait) = retry::next(&trigger.resource.spec.delivery, lease.attempt, after, jitter) {
-                return again(parts, wait, report.cause(lease.attempt));
-            }
-        }
-        Disposition::Dead => {}
-    }
-    tracing::warn!(
-        target: "weft::delivery", trigger = %trigger.name, sequence = %lease.record.sequence, event = event.id(),
-        attempt = lease.attempt, status = report.status.as_u16(), code = report.code.unwrap_or_default(), "the event is dead"
-    );
-    die(parts, trigger, lease, event, envelope, report).await
-}
-
-/// Keeps the copy for the dead letter topic, then ends the event. The source is not settled before its copy is kept
-/// (`threats.md` H-09): a copy that cannot be kept now is tried again by itself, without another call, until `maxAge`.
-async fn die(
-    parts: &Arc<Parts>,
-    trigger: &Arc<DeployedTrigger>,
-    lease: &Lease,
-    event: &Event,
-    envelope: &Envelope,
-    report: Report,
-) -> Settlement {
-    let attempt = report.last_attempt(lease);
-    let Err(why) = dead_letter::copy(parts, trigger, lease, event, envelope, &report).await else {
-        return Settlement::Dead { state: Terminal::Dead, cause: report.cause(attempt) };
-    };
-    tracing::error!(trigger = %trigger.name, sequence = %lease.record.sequence, why, "cannot keep a dead letter's copy");
-    let delivery = &trigger.resource.spec.delivery;
-    let age = Duration::from_millis(parts.clock.now_ms().saturating_sub(lease.accepted_ms));
-    if age > delivery.max_age.get() {
-        let mut cause = report.cause(attempt);
-        cause.push((COPY.to_owned(), format!("not kept: {why}")));
-        return Settlement::Dead { state: Terminal::Dead, cause };
-    }
-    again(parts, delivery.backoff_max.get(), report.cause_awaiting_copy(attempt))
-}
-
-fn again(parts: &Parts, wait: Duration, cause: Vec<(String, String)>) -> Settlement {
-    let due_ms = parts.clock.now_ms().saturating_add(wait.as_millis() as u64);
-    Settlement::Retry { due_ms, cause }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_that_waits_for_its_copy_remembers_why_it_died() {
-        let check = |code: Option<&'static str>, data: &'static str| {
-            let died = Report {
-                disposition: Disposition::Retry { after: None },
-                status: StatusCode::BAD_GATEWAY,
-                code,
-                data: data.into(),
-                decision: None,
-                attempt: None,
-            };
-            let again = Report::awaiting_copy(&died.cause_awaiting_copy(3)).expect("waits for its copy");
-            assert_eq!((again.status, again.code, again.attempt), (died.status, code, Some(3)));
-            assert_eq!(again.data, died.data);
-            assert_eq!(again.disposition, Disposition::Dead);
-            // Another failed try changes nothing of that.
-            let third = Report::awaiting_copy(&again.cause_awaiting_copy(3)).expect("still waits");
-            assert_eq!((third.status, third.code, third.attempt), (died.status, code, Some(3)));
-        };
-        check(Some("FN_TRAP"), "");
-        check(None, "no such account");
-        let report = Report::failed(Reason::FnTrap, None);
-        assert!(Report::awaiting_copy(&report.cause(1)).is_none(), "an ordinary retry is a call");
-        assert!(Report::awaiting_copy(&[]).is_none());
     }
 }

@@ -2,60 +2,41 @@
 //! through the pipeline and with the subscriber's identity, before the delivery is settled; its dedupe id is derived
 //! from the delivery, so that a redelivery adds nothing.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri, header};
-use tokio::time::Instant;
-use weft_eventlog::Lease;
+use http::{HeaderMap, StatusCode};
 use weft_functions::event::http::{self as binding, Mode};
 use weft_functions::event::{Event, EventLimits};
-use weft_functions::policy::Verb;
 use weft_functions::trigger::Destination;
-use weft_functions::value::Namespaced;
 
-use weft_runtime::full;
-
-use super::Parts;
-use super::attempt::Report;
-use crate::path::call::{Call, Caller, Cause, HOPS_MAX, Principal, Target};
-use crate::path::envelope::Envelope;
+use super::attempt::Attempt;
+use super::report::Report;
+use crate::path::call::{Caller, Cause, HOPS_MAX, Principal};
 use crate::path::outcome::{Disposition, Outcome, Reason};
-use crate::path::pipeline;
-use crate::path::snapshot::DeployedTrigger;
 
 /// Publishes the reply, if the answer is one and there is a place for it.
-pub(super) async fn publish(
-    parts: &Arc<Parts>,
-    trigger: &DeployedTrigger,
-    lease: &Lease,
-    envelope: &Envelope,
-    headers: &HeaderMap,
-    data: Bytes,
-) -> Result<(), Report> {
+pub(super) async fn publish(attempt: &Attempt<'_>, headers: &HeaderMap, data: Bytes) -> Result<(), Report> {
     let event = match binding::mode(headers) {
         None => return Ok(()),
         // A batch must not be sent to who did not ask for one (HTTP binding, section 3.3).
         Some(Mode::Batch) => return Err(bad(Reason::FnBadResponse)),
         Some(Mode::Binary | Mode::Structured) => single(headers, data).ok_or_else(|| bad(Reason::FnBadResponse))?,
     };
+    let trigger = attempt.trigger;
     let Some(topic) = &trigger.resource.spec.reply else {
-        parts.metrics.reply_unrouted(&trigger.name);
+        attempt.parts.metrics.reply_unrouted(&trigger.name);
         tracing::debug!(trigger = %trigger.name, code = "REPLY_UNROUTED", "a reply event has no reply topic");
         return Ok(());
     };
-    let hops = envelope.hops.saturating_add(1);
+    let hops = attempt.envelope.hops.saturating_add(1);
     if hops > HOPS_MAX {
         return Err(bad(Reason::EventLoop));
     }
     let caller = Caller {
-        principal: subscriber_identity(parts, trigger),
-        origin: envelope.caller.origin.clone(),
+        principal: subscriber_identity(attempt),
+        origin: attempt.envelope.caller.origin.clone(),
         via: Some(trigger.identity.clone()),
     };
-    let cause = Cause::reply(trigger.topic.clone(), lease.record.sequence, trigger.name.clone());
-    let call = publish_call(topic.clone(), caller, &event, hops, cause, trigger);
-    let answer = pipeline::handle(&parts.mesh, call).await;
+    let answer = attempt.publish(topic, caller, &event, hops, attempt.cause(Cause::reply)).await;
     match answer.outcome.status {
         StatusCode::ACCEPTED => Ok(()),
         status => {
@@ -65,41 +46,15 @@ pub(super) async fn publish(
     }
 }
 
-/// A call that publishes one event on a delivery's behalf.
-pub(super) fn publish_call(
-    topic: Namespaced,
-    caller: Caller,
-    event: &Event,
-    hops: u8,
-    cause: Arc<Cause>,
-    trigger: &DeployedTrigger,
-) -> Call {
-    let (headers, data) = binding::encode_binary(event);
-    let mut request = http::Request::new(full(data));
-    *request.method_mut() = Method::POST;
-    *request.headers_mut() = headers;
-    request.headers_mut().remove(header::HOST);
-    *request.uri_mut() = format!("/{topic}").parse().unwrap_or_else(|_| Uri::from_static("/"));
-    Call {
-        verb: Verb::Publish,
-        target: Target::Topic(topic),
-        caller,
-        request,
-        deadline: Instant::now() + trigger.resource.spec.delivery.timeout.get(),
-        hops,
-        cause: Some(cause),
-    }
-}
-
 fn single(headers: &HeaderMap, data: Bytes) -> Option<Event> {
     binding::decode(headers, data, &EventLimits::default()).ok()?.pop()
 }
 
 /// A function speaks with its own identity; an address outside has none here, so its trigger speaks for it.
-fn subscriber_identity(parts: &Parts, trigger: &DeployedTrigger) -> Principal {
-    match &trigger.resource.spec.destination {
-        Destination::Function { function, .. } => Principal::function(&parts.mesh.names.trust_domain, function),
-        Destination::Url(_) => trigger.identity.clone(),
+fn subscriber_identity(attempt: &Attempt<'_>) -> Principal {
+    match &attempt.trigger.resource.spec.destination {
+        Destination::Function { function, .. } => Principal::function(&attempt.parts.mesh.names.trust_domain, function),
+        Destination::Url(_) => attempt.trigger.identity.clone(),
     }
 }
 

@@ -36,11 +36,11 @@ async fn get_lists_what_there_is() {
     let url = format!("http://echo.localhost:{}/", node.http.port());
     for kind in ["functions", "function", "FUNCTION"] {
         let table = lines(&node, &["get", kind]).await;
-        assert_eq!(table[0], ["NAME", "NAMESPACE", "REVISION", "READY", "INSTANCES", "CALLS", "URL"]);
-        assert_eq!(table[1], ["echo", "default", "echo-00001", "true", "0", "0", &url]);
+        assert_eq!(table[0], ["NAME", "REVISION", "READY", "INSTANCES", "CALLS", "URL"]);
+        assert_eq!(table[1], ["echo", "echo-00001", "true", "0", "0", &url]);
     }
     let triggers = lines(&node, &["get", "Triggers"]).await;
-    let row = ["out", "default", "default/orders", &sink.url("/"), "1", "1", "0", "0", "0"];
+    let row = ["out", "orders", &sink.url("/"), "1", "1", "0", "0", "0"];
     assert_eq!(triggers[1], row, "{triggers:?}");
     let topic = node.weft(&["get", "topic", "orders", "-o", "json"]).await.ok().json();
     assert_eq!((&topic["kind"], &topic["status"]["next"]), (&"Topic".into(), &"2".into()), "{topic}");
