@@ -111,7 +111,7 @@ impl Metrics {
     /// Counts one finished call.
     pub fn call(&self, labels: &Labels, outcome: &Outcome, duration: Duration) {
         let verdict = outcome.verdict().as_str();
-        let (verb, namespace, target) = (labels.verb.as_str(), &*labels.namespace, &*labels.target);
+        let (verb, namespace, target) = (labels.verb.as_str(), labels.namespace(), labels.target());
         self.calls.with_label_values(&[verb, namespace, target, verdict, outcome.code()]).inc();
         self.call_duration.with_label_values(&[verb, namespace, target, verdict]).observe(duration.as_secs_f64());
     }

@@ -2,6 +2,7 @@
 //! appends to a topic or dials out can do so only with a decision in hand, and reads the telemetry labels from it.
 
 use weft_functions::policy::Verb;
+use weft_functions::value::Namespaced;
 
 use super::super::call::Target;
 use super::super::snapshot::Snapshot;
@@ -36,25 +37,31 @@ impl Permit {
 pub struct Labels {
     /// The verb.
     pub verb: Verb,
-    /// The target's namespace, or empty.
-    pub namespace: Box<str>,
-    /// The target's name; `-` for what does not exist and for what lies outside.
-    pub target: Box<str>,
+    /// The target, if it exists here; what does not exist and what lies outside have no name of their own.
+    name: Option<Namespaced>,
 }
 
 impl Labels {
     /// The labels of a call whose target is not known (yet).
     pub fn unknown(verb: Verb) -> Self {
-        Self { verb, namespace: "".into(), target: "-".into() }
+        Self { verb, name: None }
+    }
+
+    /// The target's namespace, or empty.
+    pub fn namespace(&self) -> &str {
+        self.name.as_ref().map_or("", |name| name.namespace.as_str())
+    }
+
+    /// The target's name, or `-`.
+    pub fn target(&self) -> &str {
+        self.name.as_ref().map_or("-", |name| name.name.as_str())
     }
 
     pub(super) fn of(snapshot: &Snapshot, question: Question<'_>) -> Self {
         match question.target {
-            Target::Function(name) | Target::Topic(name) if snapshot.has(question.target) => Self {
-                verb: question.verb,
-                namespace: name.namespace.as_str().into(),
-                target: name.name.as_str().into(),
-            },
+            Target::Function(name) | Target::Topic(name) if snapshot.has(question.target) => {
+                Self { verb: question.verb, name: Some(name.clone()) }
+            }
             _ => Self::unknown(question.verb),
         }
     }
