@@ -2,15 +2,17 @@
 //!
 //! Only the parsed rules live here; what they mean together (DENY, then ALLOW, then the default) is the router's.
 
+mod path_match;
 mod read;
 mod string_match;
 
 use serde_json::{Map, Value, json};
 
+pub use path_match::PathMatch;
 pub use string_match::StringMatch;
 
 use crate::manifest::{Kind, Location, Metadata, Reference};
-use crate::value::Name;
+use crate::value::{IpBlock, Name};
 
 /// A policy as a person wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub enum Action {
     Allow,
     /// `DENY`.
     Deny,
+    /// `AUDIT`: a match is recorded and changes nothing.
+    Audit,
 }
 
 impl Action {
@@ -51,6 +55,7 @@ impl Action {
         match self {
             Self::Allow => "ALLOW",
             Self::Deny => "DENY",
+            Self::Audit => "AUDIT",
         }
     }
 }
@@ -64,54 +69,107 @@ pub struct Target {
     pub name: Name,
 }
 
-/// One rule: at least one of `from` and one of `to` must match. A list that was left out is empty and does not narrow; a
-/// list written as `[]` is refused, so that a template that yields nothing never opens a rule to everyone.
+/// One rule: at least one of `from`, at least one of `to`, and all of `when` must match. A list that was left out is empty
+/// and does not narrow; a list written as `[]` is refused, so that a template that yields nothing never opens a rule to
+/// everyone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rule {
     /// Who calls.
     pub from: Vec<Source>,
     /// What they do.
     pub to: Vec<Operation>,
+    /// What else must hold.
+    pub when: Vec<Condition>,
 }
 
-impl Rule {
-    /// Whether this principal doing this verb matches the rule.
-    pub fn matches(&self, principal: Option<&str>, verb: Verb) -> bool {
-        (self.from.is_empty() || self.from.iter().any(|source| source.matches(principal)))
-            && (self.to.is_empty() || self.to.iter().any(|operation| operation.matches(verb)))
+/// Values of which one must match, and values of which none may. Both empty: does not narrow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match<T> {
+    /// One of these must match.
+    pub any: Vec<T>,
+    /// None of these may match (`not…`).
+    pub none: Vec<T>,
+}
+
+impl<T> Default for Match<T> {
+    fn default() -> Self {
+        Self { any: Vec::new(), none: Vec::new() }
+    }
+}
+
+impl<T> Match<T> {
+    /// Whether it matches everything, because nothing was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.any.is_empty() && self.none.is_empty()
     }
 }
 
 /// Who calls. All given fields must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Source {
-    /// One of these must match the caller's identity; empty does not narrow.
-    pub principals: Vec<StringMatch>,
-    /// None of these may match it.
-    pub not_principals: Vec<StringMatch>,
+    /// `principals`, `notPrincipals`: SPIFFE ids of who emitted the message.
+    pub principals: Match<StringMatch>,
+    /// `requestPrincipals`, `notRequestPrincipals`: `<iss>/<sub>` of a verified token.
+    pub request_principals: Match<StringMatch>,
+    /// `namespaces`, `notNamespaces`: the namespace in the principal's SPIFFE id.
+    pub namespaces: Match<StringMatch>,
+    /// `origins`, `notOrigins`: who began the chain.
+    pub origins: Match<StringMatch>,
+    /// `ipBlocks`, `notIpBlocks`: the address of the connection.
+    pub ip_blocks: Match<IpBlock>,
 }
 
-impl Source {
-    /// Whether the caller is meant. A caller without identity matches no `principals`, and is kept out by none of
-    /// `notPrincipals`, as in Istio.
-    pub fn matches(&self, principal: Option<&str>) -> bool {
-        let listed = |list: &[StringMatch]| principal.is_some_and(|name| list.iter().any(|entry| entry.matches(name)));
-        (self.principals.is_empty() || listed(&self.principals)) && !listed(&self.not_principals)
-    }
-}
-
-/// What is done.
+/// What is done. All given fields must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Operation {
     /// One of these; empty is every verb.
     pub verbs: Vec<Verb>,
+    /// `hosts`, `notHosts`: the host that is called; case-insensitive. Verbs request and egress.
+    pub hosts: Match<StringMatch>,
+    /// `methods`, `notMethods`: verbs request, deliver and egress.
+    pub methods: Match<StringMatch>,
+    /// `paths`, `notPaths`: the canonical path. Verbs request, deliver and egress.
+    pub paths: Match<PathMatch>,
+    /// `topics`, `notTopics`: the name of the topic that is the target.
+    pub topics: Match<StringMatch>,
+    /// `functions`, `notFunctions`: the name of the function that is the target.
+    pub functions: Match<StringMatch>,
+    /// `types`, `notTypes`: the event's type. Verbs publish and deliver.
+    pub types: Match<StringMatch>,
+    /// `sources`, `notSources`: the event's source. Verbs publish and deliver.
+    pub sources: Match<StringMatch>,
 }
 
-impl Operation {
-    /// Whether the verb is meant.
-    pub fn matches(&self, verb: Verb) -> bool {
-        self.verbs.is_empty() || self.verbs.contains(&verb)
-    }
+/// A further condition: the values of what `key` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// What is looked at.
+    pub key: ConditionKey,
+    /// `values`, `notValues`.
+    pub values: Match<StringMatch>,
+}
+
+/// What a condition looks at. Each is Istio's, but for `origin.principal` and `event.attributes`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConditionKey {
+    /// `request.headers[NAME]`, lower case: every value of the header. Verbs request and egress.
+    Header(String),
+    /// `source.principal`.
+    SourcePrincipal,
+    /// `source.namespace`.
+    SourceNamespace,
+    /// `origin.principal`.
+    OriginPrincipal,
+    /// `request.auth.principal`: `<iss>/<sub>`.
+    AuthPrincipal,
+    /// `request.auth.audiences`.
+    AuthAudiences,
+    /// `request.auth.presenter`: `azp`.
+    AuthPresenter,
+    /// `request.auth.claims[a][b]`: a string, or a list of strings.
+    AuthClaim(Vec<String>),
+    /// `event.attributes[NAME]`: any attribute of the event. Verbs publish and deliver.
+    EventAttribute(String),
 }
 
 /// What a call does to its target. One vocabulary for requests, events and administration.
@@ -185,15 +243,9 @@ impl PolicySpec {
 
 impl Rule {
     fn to_json(&self) -> Value {
-        let texts = |list: &[StringMatch]| Value::from_iter(list.iter().map(StringMatch::to_string));
         let source = |source: &Source| {
             let mut fields = Map::new();
-            // Only what narrows is written: an explicit empty list is refused when read.
-            for (key, list) in [("principals", &source.principals), ("notPrincipals", &source.not_principals)] {
-                if !list.is_empty() {
-                    fields.insert(key.into(), texts(list));
-                }
-            }
+            put(&mut fields, "principals", "notPrincipals", &source.principals);
             json!({ "source": fields })
         };
         let operation = |operation: &Operation| json!({ "operation": { "verbs": Value::from_iter(operation.verbs.iter().map(|verb| verb.as_str())) } });
@@ -205,5 +257,14 @@ impl Rule {
             rule.insert("to".into(), Value::from_iter(self.to.iter().map(operation)));
         }
         Value::Object(rule)
+    }
+}
+
+/// Writes what narrows and nothing else: an explicit empty list is refused when read.
+fn put<T: ToString>(fields: &mut Map<String, Value>, any: &str, none: &str, values: &Match<T>) {
+    for (key, list) in [(any, &values.any), (none, &values.none)] {
+        if !list.is_empty() {
+            fields.insert(key.into(), Value::from_iter(list.iter().map(ToString::to_string)));
+        }
     }
 }

@@ -1,13 +1,15 @@
-//! Checked values that manifests are made of: names, durations and sizes.
+//! Checked values that manifests are made of: names, durations, sizes and ranges of addresses.
 //!
 //! Separate from the manifest reader because the rest of the workspace passes these types around: a value that exists is
 //! a value that was checked.
 
 mod duration;
+mod ip_block;
 mod name;
 mod size;
 
 pub use duration::Duration;
+pub use ip_block::IpBlock;
 pub use name::{Name, Namespaced};
 pub use size::Size;
 

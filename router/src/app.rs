@@ -27,11 +27,12 @@ use crate::edge::identity::Everybody;
 use crate::edge::ingress::Ingress;
 use crate::edge::listener::{EdgeLimits, Listener};
 use crate::path::Mesh;
-use crate::path::call::Principal;
+use crate::path::caller::Principal;
 use crate::path::decision::DecisionIds;
 use crate::path::policy;
 use crate::path::record::Records;
 use crate::path::routes::Names;
+use crate::path::spiffe::{SpiffeId, TrustDomain};
 use crate::targets::upstream::Upstream;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::observer::Witness;
@@ -51,11 +52,11 @@ pub struct Settings {
     /// The folder of manifests to serve and watch.
     pub folder: PathBuf,
     /// Who every caller is.
-    pub identity: String,
+    pub identity: SpiffeId,
     /// What follows `NAME.NS.` in addresses.
     pub domain: String,
     /// The trust domain of the identities asserted here.
-    pub trust_domain: String,
+    pub trust_domain: TrustDomain,
 }
 
 /// A node that runs.
@@ -134,7 +135,7 @@ impl Node {
             shutdown: stop_admin.clone(),
         };
         let admin_task = tokio::spawn(admin::serve(admin_listener, admin::router(state), stop_admin.clone()));
-        let ingress = Arc::new(Ingress::new(mesh, Everybody(Principal::verified(settings.identity))));
+        let ingress = Arc::new(Ingress::new(mesh, Everybody(Principal::Workload(settings.identity))));
         deployments.restore().await;
         Ok(Self {
             http: listener.local_addr(),
@@ -218,7 +219,7 @@ fn info(settings: &Settings, http: SocketAddr, admin: SocketAddr) -> NodeInfo {
         mode: Mode::Dev,
         http,
         admin: admin.to_string(),
-        identity: settings.identity.clone(),
+        identity: settings.identity.to_string(),
         folder: Some(settings.folder.clone()),
     }
 }
@@ -228,7 +229,7 @@ fn mesh(settings: &Settings, data: &Path, metrics: &Arc<Metrics>) -> anyhow::Res
     let ids = DecisionIds::new(key::read_or_make(&data.join("decision.key"))?, key::random()?);
     let names = Names {
         domain: settings.domain.as_str().into(),
-        trust_domain: settings.trust_domain.as_str().into(),
+        trust_domain: settings.trust_domain.clone(),
         loopback_topics: true,
     };
     let upstream =

@@ -3,6 +3,7 @@
 //! records it, once each.
 
 pub mod call;
+pub mod caller;
 pub mod decision;
 pub mod envelope;
 pub mod nested;
@@ -12,6 +13,7 @@ pub mod policy;
 pub mod record;
 pub mod routes;
 pub mod snapshot;
+pub mod spiffe;
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::value::ValueError;
+use crate::value::{IpBlock, ValueError};
 
 /// Longest host name (RFC 1035, section 2.3.4, without the root dot).
 const HOST_BYTES: usize = 253;
@@ -29,13 +29,8 @@ pub enum HostPattern {
     Name(String),
     /// Every name below this one, lower case: `*.example.com` holds `example.com`, which it does not match itself.
     Below(String),
-    /// An address, or a range of those that share the first `prefix` bits.
-    Network {
-        /// The address, its bits beyond `prefix` zero.
-        address: IpAddr,
-        /// How many leading bits count: at most 32, or 128 for IPv6.
-        prefix: u8,
-    },
+    /// An address or a range.
+    Network(IpBlock),
 }
 
 impl AllowHost {
@@ -51,7 +46,7 @@ impl AllowHost {
                     head.len() > 1 && head.ends_with('.') && tail.eq_ignore_ascii_case(parent)
                 })
             }
-            HostPattern::Network { .. } => false,
+            HostPattern::Network(_) => false,
         };
         host && self.allows_port(port)
     }
@@ -59,10 +54,7 @@ impl AllowHost {
     /// Whether a call to this address and port is listed by address or range.
     pub fn allows_address(&self, address: IpAddr, port: u16) -> bool {
         match &self.host {
-            HostPattern::Network { address: listed, prefix } => {
-                let address = address.to_canonical();
-                listed.is_ipv4() == address.is_ipv4() && masked(address, *prefix) == *listed && self.allows_port(port)
-            }
+            HostPattern::Network(block) => block.contains(address) && self.allows_port(port),
             HostPattern::Name(_) | HostPattern::Below(_) => false,
         }
     }
@@ -85,11 +77,11 @@ impl FromStr for AllowHost {
         if text.contains("://") {
             return Err(wrong("leave out the scheme"));
         }
-        if let Some((address, prefix)) = text.split_once('/') {
-            return network(address, prefix).map(|host| Self { host, port: None }).ok_or_else(|| wrong("not a range"));
+        if let Ok(block) = text.parse::<IpBlock>() {
+            return Ok(Self { host: HostPattern::Network(block), port: None });
         }
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self { host: single(address), port: None });
+        if text.contains('/') {
+            return Err(wrong("not a range"));
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, Some(port_number(port).ok_or_else(|| wrong("not a port from 1 to 65535"))?)),
@@ -97,7 +89,7 @@ impl FromStr for AllowHost {
         };
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         if let Ok(address) = bare.parse::<IpAddr>() {
-            return Ok(Self { host: single(address), port });
+            return Ok(Self { host: HostPattern::Network(IpBlock::single(address)), port });
         }
         let pattern = match host.strip_prefix("*.") {
             Some(parent) if is_host_name(parent) => HostPattern::Below(parent.to_ascii_lowercase()),
@@ -113,14 +105,10 @@ impl fmt::Display for AllowHost {
         match &self.host {
             HostPattern::Name(name) => f.write_str(name)?,
             HostPattern::Below(parent) => write!(f, "*.{parent}")?,
-            HostPattern::Network { address, prefix } if *prefix == bits(*address) => {
-                if self.port.is_some() && address.is_ipv6() {
-                    write!(f, "[{address}]")
-                } else {
-                    write!(f, "{address}")
-                }?;
+            HostPattern::Network(block) if self.port.is_some() && block.address().is_some_and(|ip| ip.is_ipv6()) => {
+                write!(f, "[{block}]")?;
             }
-            HostPattern::Network { address, prefix } => write!(f, "{address}/{prefix}")?,
+            HostPattern::Network(block) => write!(f, "{block}")?,
         }
         match self.port {
             Some(port) => write!(f, ":{port}"),
@@ -134,38 +122,6 @@ fn port_number(text: &str) -> Option<u16> {
         return None;
     }
     text.parse().ok().filter(|port| *port != 0)
-}
-
-fn single(address: IpAddr) -> HostPattern {
-    let address = address.to_canonical();
-    HostPattern::Network { address, prefix: bits(address) }
-}
-
-fn network(address: &str, prefix: &str) -> Option<HostPattern> {
-    let address: IpAddr = address.parse().ok()?;
-    let prefix: u8 = prefix.parse().ok()?;
-    // A range with bits set beyond its prefix is more likely a slip than a wish.
-    (prefix <= bits(address) && masked(address, prefix) == address).then_some(HostPattern::Network { address, prefix })
-}
-
-const fn bits(address: IpAddr) -> u8 {
-    match address {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
-    }
-}
-
-fn masked(address: IpAddr, prefix: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix.into())).unwrap_or(0);
-            IpAddr::from((v4.to_bits() & mask).to_be_bytes())
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix.into())).unwrap_or(0);
-            IpAddr::from((v6.to_bits() & mask).to_be_bytes())
-        }
-    }
 }
 
 /// Labels of letters, digits, `-` and `_`, not empty; not all digits and dots, which would be a mistyped address.

@@ -87,10 +87,10 @@ fn every_kind_reads() {
     assert_eq!((function.to_string().as_str(), path.as_str()), ("default/billing", "/events"));
     let Resource::Policy(policy) = &resources[3] else { panic!() };
     let rule = &policy.spec.rules[0];
-    assert!(rule.matches(Some("anybody"), crate::policy::Verb::Publish));
-    assert!(!rule.matches(Some("spiffe://x/evil"), crate::policy::Verb::Publish));
-    assert!(!rule.matches(Some("anybody"), crate::policy::Verb::Request));
-    assert!(!rule.matches(None, crate::policy::Verb::Publish));
+    let texts = |list: &[crate::policy::StringMatch]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(texts(&rule.from[0].principals.any), ["spiffe://weft.local/ns/default/sa/shop", "*"]);
+    assert_eq!(texts(&rule.from[0].principals.none), ["*/evil"]);
+    assert_eq!(rule.to[0].verbs, [crate::policy::Verb::Publish]);
 }
 
 /// What is left out has the value that the documentation shows.

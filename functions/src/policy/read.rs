@@ -2,7 +2,7 @@
 //!
 //! What this version cannot judge is refused, never skipped: a condition that is silently ignored opens a door.
 
-use super::{Action, Operation, Policy, PolicySpec, Rule, Source, StringMatch, Target, Verb};
+use super::{Action, Match, Operation, Policy, PolicySpec, Rule, Source, StringMatch, Target, Verb};
 use crate::manifest::{Code, Field, Findings, Kind, Location, Metadata, Reference, Role, Section};
 use crate::value::Namespaced;
 
@@ -109,15 +109,16 @@ fn read_rule(field: &Field<'_>, targets: &[Target], out: &mut Findings<'_>) -> R
     let from = read_each("from", "source", &section, out, |source, out| {
         let source = source.section_of(&SOURCE_KEYS, &LATER_SOURCE_KEYS, out);
         refuse_empty(&source, &SOURCE_KEYS, out);
-        let principals = read_principals("principals", &source, out);
-        Source { principals, not_principals: read_principals("notPrincipals", &source, out) }
+        let any = read_principals("principals", &source, out);
+        let principals = Match { any, none: read_principals("notPrincipals", &source, out) };
+        Source { principals, ..Source::default() }
     });
     let to = read_each("to", "operation", &section, out, |operation, out| {
         let operation = operation.section_of(&OPERATION_KEYS, &LATER_OPERATION_KEYS, out);
         refuse_empty(&operation, &OPERATION_KEYS, out);
-        Operation { verbs: read_verbs(&operation, out) }
+        Operation { verbs: read_verbs(&operation, out), ..Operation::default() }
     });
-    let rule = Rule { from, to };
+    let rule = Rule { from, to, when: Vec::new() };
     // Only a rule without mistakes: a verb that could not be read would be missed here.
     if out.count() == noted && !can_apply(&rule, targets) {
         let message = "no verb of this rule can be done to any target of the policy, so it would never match";

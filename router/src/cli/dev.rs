@@ -19,6 +19,7 @@ use weft_functions::value::Name;
 use crate::app::{Node, Settings};
 use crate::control::deployments::Applied;
 use crate::control::watch::{self, LoadError};
+use crate::path::spiffe::SpiffeId;
 use crate::telemetry::logging;
 
 /// Who every caller of `weft dev` is unless `--as` says otherwise.
@@ -69,7 +70,7 @@ pub struct Plan {
     /// Where the node keeps what must survive it. Need not exist.
     pub data: PathBuf,
     /// The SPIFFE id of every caller.
-    pub identity: String,
+    pub identity: SpiffeId,
     /// Access lines even if standard error is no terminal.
     pub access_log: bool,
 }
@@ -88,8 +89,7 @@ impl DevArgs {
         if http == admin && http.port() != 0 {
             return Err(wrong(format!("--http and --admin are both {http}: give them two ports")));
         }
-        let identity = identity.unwrap_or_else(|| DEV_IDENTITY.to_owned());
-        check_identity(&identity)?;
+        let identity = check_identity(identity.as_deref().unwrap_or(DEV_IDENTITY))?;
         let data = data.unwrap_or_else(|| folder.join(DATA));
         Ok(Plan { folder, http, admin, data, identity, access_log })
     }
@@ -122,7 +122,7 @@ async fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
     });
     // Given up half way it is as after a kill, which the event log is made for.
     let node = tokio::select! {
-        started = Node::start(settings(&plan)) => started?,
+        started = Node::start(settings(&plan)?) => started?,
         () = shutdown.cancelled() => return Ok(ExitCode::from(super::INTERRUPTED)),
     };
     let loaded = tokio::select! {
@@ -143,16 +143,16 @@ async fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn settings(plan: &Plan) -> Settings {
-    Settings {
+fn settings(plan: &Plan) -> anyhow::Result<Settings> {
+    Ok(Settings {
         http: plan.http,
         admin: plan.admin,
         data: plan.data.clone(),
         folder: plan.folder.clone(),
         identity: plan.identity.clone(),
         domain: DOMAIN.to_owned(),
-        trust_domain: TRUST_DOMAIN.to_owned(),
-    }
+        trust_domain: TRUST_DOMAIN.parse()?,
+    })
 }
 
 /// Says what a reload did: on success what changed, on failure every mistake. The last good state goes on serving.
@@ -187,19 +187,8 @@ fn loopback(flag: &str, text: &str) -> anyhow::Result<SocketAddr> {
 }
 
 /// `spiffe://TRUST-DOMAIN/PATH` (SPIFFE ID, section 2): no port, query, fragment or empty segment.
-fn check_identity(text: &str) -> anyhow::Result<()> {
-    let segment_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    let domain_byte =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_');
-    let segment = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(segment_byte);
-    let well_formed =
-        text.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')).is_some_and(|(domain, path)| {
-            !domain.is_empty() && domain.bytes().all(domain_byte) && path.split('/').all(segment)
-        });
-    if well_formed {
-        return Ok(());
-    }
-    Err(wrong(format!("--as {text}: expected a SPIFFE id such as {DEV_IDENTITY}")))
+fn check_identity(text: &str) -> anyhow::Result<SpiffeId> {
+    text.parse().map_err(|_| wrong(format!("--as {text}: expected a SPIFFE id such as {DEV_IDENTITY}")))
 }
 
 /// What a started node tells the person who started it.
@@ -254,7 +243,7 @@ impl Banner {
             folder: plan.folder.display().to_string(),
             http: format!("http://{}", node.http),
             admin: format!("http://{}", node.admin),
-            identity: plan.identity.clone(),
+            identity: plan.identity.to_string(),
             functions,
             topics,
         }
@@ -311,7 +300,7 @@ mod tests {
             http: "127.0.0.1:8080".parse().unwrap(),
             admin: "127.0.0.1:8081".parse().unwrap(),
             data: here.join(".weft"),
-            identity: DEV_IDENTITY.into(),
+            identity: DEV_IDENTITY.parse().unwrap(),
             access_log: false,
         };
         assert_eq!(plan(&[]).unwrap(), expect);
@@ -328,7 +317,7 @@ mod tests {
             http: "127.0.0.1:0".parse().unwrap(),
             admin: "[::1]:0".parse().unwrap(),
             data: "/d".into(),
-            identity: identity.into(),
+            identity: identity.parse().unwrap(),
             access_log: true,
         };
         assert_eq!(plan(&words).unwrap(), expect);

@@ -31,6 +31,7 @@ use super::modules::ModuleStore;
 use super::readiness::Readiness;
 use crate::path::policy;
 use crate::path::snapshot::Snapshot;
+use crate::path::spiffe::TrustDomain;
 
 /// Puts a snapshot in force: swaps the mesh's and tells delivery. When it resolves, new calls see the snapshot and no
 /// worker uses what it no longer has.
@@ -49,7 +50,7 @@ pub struct Parts {
     /// Told what is desired and not in force.
     pub readiness: Arc<Readiness>,
     /// The trust domain of the identities of functions and triggers, such as `weft.local`.
-    pub trust_domain: Box<str>,
+    pub trust_domain: TrustDomain,
     /// What holds where no policy speaks.
     pub default: policy::Default,
     /// Puts snapshots in force.

@@ -128,7 +128,7 @@ impl Plane {
             modules: modules.clone(),
             clock: Arc::new(SystemClock),
             readiness: readiness.clone(),
-            trust_domain: "weft.local".into(),
+            trust_domain: "weft.local".parse().expect("a trust domain"),
             default: policy::Default::Allow,
             on_snapshot: Arc::new(move |snapshot| {
                 seen.lock().expect("not poisoned").push(snapshot);

@@ -20,7 +20,8 @@ use weft_runtime::{Body, full};
 
 use super::report::Report;
 use super::{Parts, dead_letter, reply, retry};
-use crate::path::call::{Call, Caller, Cause, Outside, Reach, Target};
+use crate::path::call::{Call, Cause, Outside, Reach, Target};
+use crate::path::caller::Caller;
 use crate::path::envelope::{self, Envelope};
 use crate::path::outcome::{Disposition, Failure, Reason};
 use crate::path::record::Answer;
@@ -78,7 +79,7 @@ impl Attempt<'_> {
         let call = Call {
             verb: Verb::Deliver,
             target,
-            caller: Caller { via: Some(self.trigger.identity.clone()), ..self.envelope.caller.clone() },
+            caller: Caller { via: Some(self.trigger.identity.clone().into()), ..self.envelope.caller.clone() },
             request,
             deadline,
             hops: self.envelope.hops,

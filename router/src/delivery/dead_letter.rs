@@ -9,7 +9,8 @@ use weft_functions::trigger::Destination;
 
 use super::attempt::Attempt;
 use super::report::Report;
-use crate::path::call::{Caller, Cause};
+use crate::path::call::Cause;
+use crate::path::caller::Caller;
 use crate::path::routes;
 
 /// Bytes of the answer that go into `knativeerrordata`: Knative keeps 1,024 characters of base 64.
@@ -23,11 +24,11 @@ pub(super) async fn copy(attempt: &Attempt<'_>, report: &Report) -> Result<(), &
     let mut code = "EVENT_INVALID";
     // An event that has no room for our attributes is copied without them: better than not at all.
     for letter in letters.into_iter().flatten() {
-        let caller = Caller {
-            principal: attempt.trigger.identity.clone(),
-            origin: attempt.envelope.caller.origin.clone(),
-            via: Some(attempt.envelope.caller.principal.clone()),
-        };
+        let caller = Caller::run_here(
+            attempt.trigger.identity.clone(),
+            attempt.envelope.caller.origin.clone(),
+            attempt.envelope.caller.principal.clone(),
+        );
         let cause = attempt.cause(|topic, sequence, trigger| Cause::dead_letter(topic, sequence, trigger, last));
         // A dead letter is the end of a chain, not a link of it: it keeps the hops it has.
         let answer = attempt.publish(topic, caller, &letter, attempt.envelope.hops, cause).await;

@@ -10,8 +10,10 @@ use weft_functions::trigger::Destination;
 
 use super::attempt::Attempt;
 use super::report::Report;
-use crate::path::call::{Caller, Cause, HOPS_MAX, Principal};
+use crate::path::call::{Cause, HOPS_MAX};
+use crate::path::caller::Caller;
 use crate::path::outcome::{Disposition, Outcome, Reason};
+use crate::path::spiffe::SpiffeId;
 
 /// Publishes the reply, if the answer is one and there is a place for it.
 pub(super) async fn publish(attempt: &Attempt<'_>, headers: &HeaderMap, data: Bytes) -> Result<(), Report> {
@@ -31,11 +33,11 @@ pub(super) async fn publish(attempt: &Attempt<'_>, headers: &HeaderMap, data: By
     if hops > HOPS_MAX {
         return Err(bad(Reason::EventLoop));
     }
-    let caller = Caller {
-        principal: subscriber_identity(attempt),
-        origin: attempt.envelope.caller.origin.clone(),
-        via: Some(trigger.identity.clone()),
-    };
+    let caller = Caller::run_here(
+        subscriber_identity(attempt),
+        attempt.envelope.caller.origin.clone(),
+        trigger.identity.clone().into(),
+    );
     let answer = attempt.publish(topic, caller, &event, hops, attempt.cause(Cause::reply)).await;
     match answer.outcome.status {
         StatusCode::ACCEPTED => Ok(()),
@@ -51,9 +53,9 @@ fn single(headers: &HeaderMap, data: Bytes) -> Option<Event> {
 }
 
 /// A function speaks with its own identity; an address outside has none here, so its trigger speaks for it.
-fn subscriber_identity(attempt: &Attempt<'_>) -> Principal {
+fn subscriber_identity(attempt: &Attempt<'_>) -> SpiffeId {
     match &attempt.trigger.resource.spec.destination {
-        Destination::Function { function, .. } => Principal::function(&attempt.parts.mesh.names.trust_domain, function),
+        Destination::Function { function, .. } => attempt.parts.mesh.names.trust_domain.function(function),
         Destination::Url(_) => attempt.trigger.identity.clone(),
     }
 }

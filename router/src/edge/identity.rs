@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use crate::path::call::Principal;
+use crate::path::caller::{Caller, Principal, Proof};
 use crate::path::outcome::Failure;
 
 /// What is known of a caller besides its request's body.
@@ -17,11 +17,11 @@ pub struct Credentials<'a> {
 
 /// Turns credentials into an identity.
 pub trait Authenticate: Send + Sync + 'static {
-    /// The caller's verified identity.
+    /// The caller, as far as its connection tells; tokens are verified behind it, when it is known for whom they are.
     ///
     /// # Errors
     /// The credentials are missing or bad; the failure is what the caller is answered.
-    fn authenticate(&self, credentials: Credentials<'_>) -> Result<Principal, Failure>;
+    fn authenticate(&self, credentials: Credentials<'_>) -> Result<Caller, Failure>;
 }
 
 /// Everybody is the same: `weft dev`, whose listener is on loopback only.
@@ -29,7 +29,8 @@ pub trait Authenticate: Send + Sync + 'static {
 pub struct Everybody(pub Principal);
 
 impl Authenticate for Everybody {
-    fn authenticate(&self, _: Credentials<'_>) -> Result<Principal, Failure> {
-        Ok(self.0.clone())
+    fn authenticate(&self, credentials: Credentials<'_>) -> Result<Caller, Failure> {
+        let address = Some(credentials.peer.ip());
+        Ok(Caller { address, ..Caller::direct(self.0.clone(), Proof::Dev) })
     }
 }

@@ -19,7 +19,8 @@ use super::canonical::{Canonical, canonicalise};
 use super::identity::{Authenticate, Credentials};
 use super::listener::{Handler, Peer};
 use crate::path::Mesh;
-use crate::path::call::{Call, Caller, Principal, Target};
+use crate::path::call::{Call, Target};
+use crate::path::caller::Caller;
 use crate::path::outcome::{Failure, Reason};
 use crate::path::pipeline;
 use crate::targets::backend::strip_identity;
@@ -27,9 +28,6 @@ use crate::targets::backend::strip_identity;
 /// How long a caller waits for the first byte of an answer before the mesh gives up. A function's own `limits.timeout`
 /// is shorter by default.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Who is recorded as the caller of a request whose caller could not be told.
-const NOBODY: &str = "unknown";
 
 /// The handler behind a listener.
 pub struct Ingress<A> {
@@ -46,24 +44,23 @@ impl<A: Authenticate> Ingress<A> {
 
     fn call(&self, request: Request<Incoming>, peer: Peer) -> Call {
         let (head, body) = request.into_parts();
-        let principal = self.authenticate.authenticate(Credentials { peer: peer.addr, head: &head });
-        let principal = match principal {
-            Ok(principal) => principal,
-            Err(failure) => return nowhere(nobody(), head, failure),
+        let caller = match self.authenticate.authenticate(Credentials { peer: peer.addr, head: &head }) {
+            Ok(caller) => caller,
+            Err(failure) => return nowhere(Caller::nobody(), head, failure),
         };
         let canonical = match canonicalise(&head) {
             Ok(canonical) => canonical,
-            Err(why) => return nowhere(principal, head, ambiguous(why)),
+            Err(why) => return nowhere(caller, head, ambiguous(why)),
         };
         let body = match RequestBody::new(body, self.limits) {
             Ok(body) => body.map_err(body_error).boxed_unsync(),
-            Err(fault) => return nowhere(principal, head, Failure::open(Reason::RequestTooLarge, fault.to_string())),
+            Err(fault) => return nowhere(caller, head, Failure::open(Reason::RequestTooLarge, fault.to_string())),
         };
         let routed = self.mesh.names.inbound(&canonical.host, canonical.path());
         Call {
             verb: routed.verb,
             target: routed.target,
-            caller: Caller::direct(principal),
+            caller,
             request: Request::from_parts(forwarded(head, &canonical), body),
             deadline: Instant::now() + ANSWER_TIMEOUT,
             hops: 0,
@@ -81,7 +78,8 @@ impl<A: Authenticate> Handler for Ingress<A> {
 
     fn refuse(&self, why: Ambiguous, _: Peer) -> Response<Body> {
         // Nothing is known of such a request, so there is no call to record.
-        let record = self.mesh.records.start(&nowhere(nobody(), Request::new(()).into_parts().0, ambiguous(why)));
+        let record =
+            self.mesh.records.start(&nowhere(Caller::nobody(), Request::new(()).into_parts().0, ambiguous(why)));
         record.finish(Err(ambiguous(why))).response
     }
 }
@@ -106,20 +104,16 @@ fn forwarded(mut head: Parts, canonical: &Canonical) -> Parts {
     head
 }
 
-fn nowhere(principal: Principal, head: Parts, failure: Failure) -> Call {
+fn nowhere(caller: Caller, head: Parts, failure: Failure) -> Call {
     Call {
         verb: Verb::Request,
         target: Target::Nowhere(failure),
-        caller: Caller::direct(principal),
+        caller,
         request: Request::from_parts(head, empty()),
         deadline: Instant::now(),
         hops: 0,
         cause: None,
     }
-}
-
-fn nobody() -> Principal {
-    Principal::verified(NOBODY)
 }
 
 fn ambiguous(why: Ambiguous) -> Failure {

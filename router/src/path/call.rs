@@ -11,6 +11,7 @@ use weft_functions::policy::Verb;
 use weft_functions::value::Namespaced;
 use weft_runtime::Body;
 
+use super::caller::Caller;
 use super::outcome::Failure;
 
 /// How often a chain of calls and events may go on: `threats.md` INV-20. Knative's broker allows 255, which turns a
@@ -83,56 +84,6 @@ pub enum Reach {
     Public,
     /// Loopback and private ones too: an address listed as such, and what triggers of `weft dev` may deliver to.
     Anywhere,
-}
-
-/// Who is behind a call. Comes from TLS, a token or a stored envelope; never from a header, attribute or body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// Who emitted this message. On a delivery: the event's publisher.
-    pub principal: Principal,
-    /// Who began the chain.
-    pub origin: Principal,
-    /// The trigger or function it came through, if it did not come straight from the principal.
-    pub via: Option<Principal>,
-}
-
-impl Caller {
-    /// A caller that begins a chain.
-    pub fn direct(principal: Principal) -> Self {
-        Self { origin: principal.clone(), principal, via: None }
-    }
-}
-
-/// A SPIFFE id as text, such as `spiffe://weft.local/ns/default/sa/shop`. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Principal(Arc<str>);
-
-impl Principal {
-    /// Takes an id that was verified where it came from.
-    pub fn verified(id: impl Into<Arc<str>>) -> Self {
-        Self(id.into())
-    }
-
-    /// The identity that a node asserts for a function it runs: `spiffe://TD/ns/NS/fn/NAME`.
-    pub fn function(trust_domain: &str, name: &Namespaced) -> Self {
-        Self(format!("spiffe://{trust_domain}/ns/{}/fn/{}", name.namespace, name.name).into())
-    }
-
-    /// The identity under which a trigger delivers to the outside and writes dead letters: `spiffe://TD/ns/NS/trigger/NAME`.
-    pub fn trigger(trust_domain: &str, name: &Namespaced) -> Self {
-        Self(format!("spiffe://{trust_domain}/ns/{}/trigger/{}", name.namespace, name.name).into())
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Principal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// The delivery attempt in which a call happens, for the dedupe ids of what is published in it: a redelivery that

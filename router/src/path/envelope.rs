@@ -4,7 +4,7 @@
 
 use weft_functions::event::{Event, EventError};
 
-use super::call::{Caller, Principal};
+use super::caller::{Caller, Principal, Proof};
 
 const VERSION: &str = "1";
 const VERSION_FIELD: &str = "weft/envelope";
@@ -62,11 +62,10 @@ pub fn open(headers: &[(String, String)], body: bytes::Bytes) -> Result<(Event, 
     if field(VERSION_FIELD)? != VERSION {
         return Err(EnvelopeError::Field(VERSION_FIELD));
     }
-    let caller = Caller {
-        principal: Principal::verified(field(PRINCIPAL_FIELD)?),
-        origin: Principal::verified(field(ORIGIN_FIELD)?),
-        via: field(VIA_FIELD).ok().map(Principal::verified),
-    };
+    let principal = |name| principal(field(name)?).ok_or(EnvelopeError::Field(name));
+    let via = field(VIA_FIELD).ok().map(|_| principal(VIA_FIELD)).transpose()?;
+    let (origin, how) = (principal(ORIGIN_FIELD)?, Proof::Event);
+    let caller = Caller { principal: principal(PRINCIPAL_FIELD)?, origin, via, how, token: None, address: None };
     let hops = field(HOPS_FIELD)?.parse().map_err(|_| EnvelopeError::Field(HOPS_FIELD))?;
     let attributes = headers.iter().filter(|(key, _)| !key.contains('/'));
     let data = field(NO_DATA_FIELD).is_err().then_some(body);
@@ -74,9 +73,14 @@ pub fn open(headers: &[(String, String)], body: bytes::Bytes) -> Result<(Event, 
     Ok((event, Envelope { caller, hops }))
 }
 
+fn principal(text: &str) -> Option<Principal> {
+    text.parse().ok().map(Principal::Workload)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::path::caller::workload;
 
     fn event() -> Event {
         let event = Event::builder().id("1").source("/s").ty("t").extension("weft", "x").data("{}");
@@ -86,9 +90,9 @@ mod tests {
     #[test]
     fn what_is_sealed_opens_alike() {
         let caller = Caller {
-            principal: Principal::verified("spiffe://a/ns/b/fn/c"),
-            origin: Principal::verified("spiffe://a/ns/b/sa/d"),
-            via: Some(Principal::verified("spiffe://a/ns/b/trigger/e")),
+            origin: workload("spiffe://a/ns/b/sa/d"),
+            via: Some(workload("spiffe://a/ns/b/trigger/e")),
+            ..Caller::direct(workload("spiffe://a/ns/b/fn/c"), Proof::Event)
         };
         for via in [None, caller.via.clone()] {
             let envelope = Envelope { caller: Caller { via, ..caller.clone() }, hops: 3 };
@@ -101,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_record_of_another_version_is_not_guessed_at() {
-        let envelope = Envelope { caller: Caller::direct(Principal::verified("p")), hops: 0 };
+        let envelope = Envelope { caller: Caller::direct(workload("spiffe://a/p"), Proof::Mtls), hops: 0 };
         let sealed = seal(&event(), &envelope);
         let mut newer = sealed.clone();
         newer[0].1 = "2".to_owned();

@@ -10,7 +10,8 @@ use weft_functions::policy::Verb;
 use weft_runtime::{Body, Outbound, OutboundError, OutboundTimeouts};
 
 use super::Mesh;
-use super::call::{Call, Caller, Cause, HOPS_MAX, Outside, Reach, Target};
+use super::call::{Call, Cause, HOPS_MAX, Outside, Reach, Target};
+use super::caller::Caller;
 use super::outcome::{Failure, Outcome, Reason};
 use super::pipeline;
 use super::routes::Routed;
@@ -33,11 +34,11 @@ impl Nested {
         Arc::new(Self {
             mesh: mesh.clone(),
             function: function.clone(),
-            caller: Caller {
-                principal: function.identity.clone(),
-                origin: call.caller.origin.clone(),
-                via: Some(call.caller.principal.clone()),
-            },
+            caller: Caller::run_here(
+                function.identity.clone(),
+                call.caller.origin.clone(),
+                call.caller.principal.clone(),
+            ),
             deadline: call.deadline,
             hops: call.hops.saturating_add(1),
             cause: call.cause.clone(),

@@ -9,7 +9,8 @@ use weft_functions::policy::Verb;
 
 pub use self::index::{Default, PolicyIndex};
 pub use self::permit::{Labels, Permit};
-use super::call::{Call, Caller, Target};
+use super::call::{Call, Target};
+use super::caller::Caller;
 use super::outcome::{Failure, Reason};
 use super::snapshot::Snapshot;
 

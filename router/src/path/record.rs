@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use weft_runtime::{Body, BodyError};
 
 use super::call::Call;
+use super::caller::Principal;
 use super::decision::{DecisionId, DecisionIds};
 use super::outcome::{Failure, Outcome, Reason};
 use super::policy::Labels;
@@ -60,7 +61,7 @@ impl Records {
 pub struct Record {
     decision: DecisionId,
     started: Instant,
-    principal: super::call::Principal,
+    principal: Principal,
     method: http::Method,
     path: Box<str>,
     labels: Labels,

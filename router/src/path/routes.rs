@@ -6,6 +6,7 @@ use weft_functions::value::{Name, Namespaced};
 
 use super::call::Target;
 use super::outcome::{Failure, Reason};
+use super::spiffe::TrustDomain;
 
 /// The domain under which functions reach the mesh.
 pub const INTERNAL_DOMAIN: &str = "weft.internal";
@@ -22,7 +23,7 @@ pub struct Names {
     /// What follows `NAME.NS.` in a function's address, such as `localhost`.
     pub domain: Box<str>,
     /// The trust domain of the identities asserted here, such as `weft.local`.
-    pub trust_domain: Box<str>,
+    pub trust_domain: TrustDomain,
     /// Whether loopback addresses and bare `localhost` take `POST /topics/NS/TOPIC` (`weft dev` does, because many
     /// clients cannot resolve `*.localhost`).
     pub loopback_topics: bool,
@@ -125,7 +126,11 @@ mod tests {
     use super::*;
 
     fn names(domain: &str) -> Names {
-        Names { domain: domain.into(), trust_domain: "weft.local".into(), loopback_topics: domain == "localhost" }
+        Names {
+            domain: domain.into(),
+            trust_domain: "weft.local".parse().expect("a trust domain"),
+            loopback_topics: domain == "localhost",
+        }
     }
 
     #[test]

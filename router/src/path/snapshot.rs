@@ -11,8 +11,9 @@ use weft_functions::trigger::Trigger;
 use weft_functions::value::Namespaced;
 use weft_runtime::Revision;
 
-use super::call::{Principal, Target};
+use super::call::Target;
 use super::policy::PolicyIndex;
+use super::spiffe::SpiffeId;
 
 /// One state of the mesh.
 pub struct Snapshot {
@@ -47,7 +48,7 @@ pub struct DeployedFunction {
     /// `ns/name`.
     pub name: Namespaced,
     /// The identity its outgoing calls have.
-    pub identity: Principal,
+    pub identity: SpiffeId,
     /// What runs it.
     pub revision: Revision,
 }
@@ -71,7 +72,7 @@ pub struct DeployedTrigger {
     /// The topic it reads.
     pub topic: Namespaced,
     /// The identity under which it writes dead letters and delivers to the outside.
-    pub identity: Principal,
+    pub identity: SpiffeId,
     /// What keeps its position.
     pub consumer: Arc<dyn Consumer>,
 }

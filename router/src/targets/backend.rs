@@ -9,7 +9,8 @@ use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use weft_runtime::{Body, Invocation, Outbound, Revision, empty, full};
 
-use crate::path::call::{Call, Caller};
+use crate::path::call::Call;
+use crate::path::caller::Caller;
 use crate::path::outcome::Failure;
 use crate::path::policy::Permit;
 
@@ -93,7 +94,7 @@ fn strip_mesh_headers(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::path::call::Principal;
+    use crate::path::caller::{Proof, workload};
 
     #[test]
     fn what_a_client_claims_never_reaches_a_function() {
@@ -103,7 +104,7 @@ mod tests {
             headers.append(name, HeaderValue::from_static("forged twice"));
         }
         headers.append("x-other", HeaderValue::from_static("kept"));
-        let caller = Caller::direct(Principal::verified("spiffe://weft.local/ns/default/sa/dev"));
+        let caller = Caller::direct(workload("spiffe://weft.local/ns/default/sa/dev"), Proof::Dev);
         assert_identity(&mut headers, &caller);
         assert!(headers.values().all(|value| !value.as_bytes().starts_with(b"forged")), "{headers:?}");
         assert_eq!(headers.len(), 3);

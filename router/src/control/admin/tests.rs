@@ -14,7 +14,7 @@ use super::super::fixture::{Plane, function, request, topic, trigger};
 use super::super::modules::ModuleDigest;
 use super::super::readiness::Phase;
 use super::*;
-use crate::path::call::{Caller, Principal};
+use crate::path::caller::{Caller, Proof, workload};
 use crate::path::envelope::{Envelope, seal};
 
 struct Api {
@@ -51,7 +51,11 @@ impl Api {
                 identity: "spiffe://weft.local/ns/default/sa/dev".to_owned(),
                 folder: Some("/app".into()),
             },
-            names: Names { domain: "localhost".into(), trust_domain: "weft.local".into(), loopback_topics: true },
+            names: Names {
+                domain: "localhost".into(),
+                trust_domain: "weft.local".parse().expect("a trust domain"),
+                loopback_topics: true,
+            },
             metrics: Arc::new(|snapshot| format!("weft_snapshot {}\n", snapshot.number)),
             guard: Guard::Loopback,
             shutdown: shutdown.clone(),
@@ -80,7 +84,7 @@ impl Api {
     async fn publish(&self, id: &str) {
         let event = Event::builder().id(id).source("/shop").ty("order.created").data(r#"{"n": 1.0}"#);
         let event = event.datacontenttype("application/json").build().expect("an event");
-        let caller = Caller::direct(Principal::verified("spiffe://weft.local/ns/default/sa/shop"));
+        let caller = Caller::direct(workload("spiffe://weft.local/ns/default/sa/shop"), Proof::Mtls);
         let headers = seal(&event, &Envelope { caller, hops: 0 });
         let body = event.data().cloned().unwrap_or_default();
         let view = self.plane.deployments.view();

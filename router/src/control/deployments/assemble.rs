@@ -12,7 +12,6 @@ use weft_functions::value::Namespaced;
 use super::super::desired::Desired;
 use super::stage::Stage;
 use super::{Lacking, Parts};
-use crate::path::call::Principal;
 use crate::path::policy::{Default, PolicyIndex};
 use crate::path::snapshot::{DeployedTrigger, Snapshot};
 
@@ -59,7 +58,7 @@ async fn deployed(parts: &Parts, before: &Snapshot, trigger: &Trigger) -> Result
         Some(current) => current.consumer.clone(),
         None => consumer(parts, &name, trigger).await?,
     };
-    let identity = Principal::trigger(&parts.trust_domain, &name);
+    let identity = parts.trust_domain.trigger(&name);
     let topic = trigger.spec.topic.clone();
     Ok(Arc::new(DeployedTrigger { resource: trigger.clone(), name, topic, identity, consumer }))
 }

@@ -15,7 +15,6 @@ use super::super::desired::{Desired, Entry, Plan};
 use super::super::modules::{ModuleDigest, ModuleError};
 use super::error::ApplyError;
 use super::{Lacking, Parts};
-use crate::path::call::Principal;
 use crate::path::snapshot::{DeployedFunction, DeployedTopic, Snapshot};
 
 /// What is prepared.
@@ -135,7 +134,7 @@ impl Stage {
                 revision
             }
         };
-        let identity = Principal::function(&parts.trust_domain, &name);
+        let identity = parts.trust_domain.function(&name);
         let deployed = DeployedFunction { resource: function.clone(), name: name.clone(), identity, revision };
         self.functions.insert(name, Arc::new(deployed));
         Ok(())

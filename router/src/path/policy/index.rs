@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use weft_functions::manifest::Kind;
-use weft_functions::policy::{Action, Policy, Verb};
+use weft_functions::policy::{Action, Operation, Policy, Rule, Source, StringMatch, Verb};
 use weft_functions::value::{Name, Namespaced};
 
 use super::Question;
 use crate::path::call::Target;
 use crate::path::outcome::Reason;
+use crate::path::spiffe::SpiffeId;
 
 /// Policies in this namespace bind the whole mesh.
 pub(super) const MESH_NAMESPACE: &str = "weft-system";
@@ -143,16 +144,28 @@ impl Compiled {
 
     /// A policy without rules matches nothing: `ALLOW` with none allows nobody.
     fn matching_rule(&self, question: Question<'_>) -> Option<usize> {
-        let principal = Some(question.caller.principal.as_str());
-        self.policy.spec.rules.iter().position(|rule| rule.matches(principal, question.verb))
+        self.policy.spec.rules.iter().position(|rule| matches(rule, question))
     }
 
     /// Whether an ALLOW of this verb must match here: some rule is about the verb, or there are no rules at all.
     fn speaks_of(&self, verb: Verb) -> bool {
         let rules = &self.policy.spec.rules;
-        let about = |rule: &weft_functions::policy::Rule| {
-            rule.to.is_empty() || rule.to.iter().any(|operation| operation.matches(verb))
-        };
+        let about = |rule: &Rule| rule.to.is_empty() || rule.to.iter().any(|operation| speaks_of(operation, verb));
         rules.is_empty() || rules.iter().any(about)
     }
+}
+
+fn matches(rule: &Rule, question: Question<'_>) -> bool {
+    let principal = question.caller.principal.workload();
+    (rule.from.is_empty() || rule.from.iter().any(|source| is_from(source, principal)))
+        && (rule.to.is_empty() || rule.to.iter().any(|operation| speaks_of(operation, question.verb)))
+}
+
+fn speaks_of(operation: &Operation, verb: Verb) -> bool {
+    operation.verbs.is_empty() || operation.verbs.contains(&verb)
+}
+
+fn is_from(source: &Source, principal: Option<&SpiffeId>) -> bool {
+    let listed = |list: &[StringMatch]| principal.is_some_and(|id| list.iter().any(|entry| entry.matches(id.as_str())));
+    (source.principals.any.is_empty() || listed(&source.principals.any)) && !listed(&source.principals.none)
 }

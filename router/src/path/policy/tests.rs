@@ -6,7 +6,7 @@ use weft_functions::manifest::{Resource, SourceFile, parse};
 use weft_functions::policy::Policy;
 
 use super::*;
-use crate::path::call::Principal;
+use crate::path::caller::{Proof, workload};
 
 fn policies(text: &str) -> Vec<Policy> {
     let file = SourceFile { name: "policies.yaml".into(), text: text.into() };
@@ -43,7 +43,7 @@ fn verdict(snapshot: &Snapshot, caller: &str, verb: Verb, target: &str) -> &'sta
         Some("function") => Target::Function(name()),
         _ => Target::Topic(name()),
     };
-    let caller = Caller::direct(Principal::verified(format!("spiffe://weft.local/ns/default/sa/{caller}")));
+    let caller = Caller::direct(workload(&format!("spiffe://weft.local/ns/default/sa/{caller}")), Proof::Mtls);
     match decide(snapshot, Question { verb, target: &target, caller: &caller }) {
         Decision::Permit(_) => unreachable!("nothing is deployed"),
         Decision::Denied(denied) => denied.failure.reason.code(),
@@ -125,7 +125,7 @@ fn policies_of_the_mesh_bind_every_namespace() {
 fn what_could_not_be_routed_keeps_its_own_reason() {
     let snapshot = snapshot(Default::Deny, "");
     let target = Target::Nowhere(Failure::hidden(Reason::RequestAmbiguous, "two hosts"));
-    let caller = Caller::direct(Principal::verified("spiffe://weft.local/ns/default/sa/dev"));
+    let caller = Caller::direct(workload("spiffe://weft.local/ns/default/sa/dev"), Proof::Dev);
     match decide(&snapshot, Question { verb: Verb::Request, target: &target, caller: &caller }) {
         Decision::Denied(denied) => assert_eq!(denied.failure.reason, Reason::RequestAmbiguous),
         Decision::Permit(_) => panic!("permitted to go nowhere"),
