@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use weft_eventlog::{Clock, EventLog, LocalLog, SystemClock};
+use weft_functions::value::Name;
 use weft_runtime::Runtime;
 
 use crate::control::admin::{self, AdminState, Guard, Mode, NodeInfo};
@@ -33,6 +34,7 @@ use crate::path::policy;
 use crate::path::record::Records;
 use crate::path::routes::Names;
 use crate::path::spiffe::{SpiffeId, TrustDomain};
+use crate::path::tokens::{Tokens, Verification};
 use crate::targets::upstream::Upstream;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::observer::Witness;
@@ -235,7 +237,16 @@ fn mesh(settings: &Settings, data: &Path, metrics: &Arc<Metrics>) -> anyhow::Res
     let upstream =
         Upstream::new().context("cannot read the system's certificate authorities; install ca-certificates")?;
     let empty = Deployments::empty_snapshot(policy::Default::Allow);
-    Ok(Mesh::new(empty, Records::new(ids, metrics.clone()), upstream, names))
+    Ok(Mesh::new(empty, Records::new(ids, metrics.clone()), upstream, names, Arc::new(NoTokens)))
+}
+
+/// No Issuer, no token.
+struct NoTokens;
+
+impl Tokens for NoTokens {
+    fn verify(&self, _: &Name, _: &http::HeaderMap) -> Verification {
+        Verification::Done(Ok(None))
+    }
 }
 
 /// Swaps the snapshot first and then the workers: a worker that starts must find its function.

@@ -14,6 +14,7 @@ pub mod record;
 pub mod routes;
 pub mod snapshot;
 pub mod spiffe;
+pub mod tokens;
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use self::record::Records;
 use self::snapshot::Snapshot;
 use crate::targets::upstream::Upstream;
 
-/// What the path needs of the node: the current snapshot, where records go, and the way out.
+/// What the path needs of the node: the current snapshot, where records go, the way out, and who judges tokens.
 pub struct Mesh {
     snapshot: ArcSwap<Snapshot>,
     /// Where each call is recorded.
@@ -32,12 +33,20 @@ pub struct Mesh {
     pub upstream: Upstream,
     /// How names become addresses here.
     pub names: routes::Names,
+    /// What verifies the tokens that requests carry.
+    pub tokens: Arc<dyn tokens::Tokens>,
 }
 
 impl Mesh {
     /// A mesh that begins with `snapshot`.
-    pub fn new(snapshot: Snapshot, records: Records, upstream: Upstream, names: routes::Names) -> Arc<Self> {
-        Arc::new(Self { snapshot: ArcSwap::from_pointee(snapshot), records, upstream, names })
+    pub fn new(
+        snapshot: Snapshot,
+        records: Records,
+        upstream: Upstream,
+        names: routes::Names,
+        tokens: Arc<dyn tokens::Tokens>,
+    ) -> Arc<Self> {
+        Arc::new(Self { snapshot: ArcSwap::from_pointee(snapshot), records, upstream, names, tokens })
     }
 
     /// The snapshot in force now.

@@ -22,7 +22,8 @@ use crate::path::Mesh;
 use crate::path::call::{Call, Target};
 use crate::path::caller::Caller;
 use crate::path::outcome::{Failure, Reason};
-use crate::path::pipeline;
+use crate::path::routes::Routed;
+use crate::path::{pipeline, tokens};
 use crate::targets::backend::strip_identity;
 
 /// How long a caller waits for the first byte of an answer before the mesh gives up. A function's own `limits.timeout`
@@ -42,9 +43,9 @@ impl<A: Authenticate> Ingress<A> {
         Self { mesh, authenticate, limits: BodyLimits::default() }
     }
 
-    fn call(&self, request: Request<Incoming>, peer: Peer) -> Call {
-        let (head, body) = request.into_parts();
-        let caller = match self.authenticate.authenticate(Credentials { peer: peer.addr, head: &head }) {
+    async fn call(&self, request: Request<Incoming>, peer: Peer) -> Call {
+        let (mut head, body) = request.into_parts();
+        let mut caller = match self.authenticate.authenticate(Credentials { peer: peer.addr, head: &head }) {
             Ok(caller) => caller,
             Err(failure) => return nowhere(Caller::nobody(), head, failure),
         };
@@ -56,10 +57,11 @@ impl<A: Authenticate> Ingress<A> {
             Ok(body) => body.map_err(body_error).boxed_unsync(),
             Err(fault) => return nowhere(caller, head, Failure::open(Reason::RequestTooLarge, fault.to_string())),
         };
-        let routed = self.mesh.names.inbound(&canonical.host, canonical.path());
+        let Routed { verb, target } = self.mesh.names.inbound(&canonical.host, canonical.path());
+        let admitted = tokens::admit(self.mesh.tokens.as_ref(), &target, &mut head.headers, &mut caller).await;
         Call {
-            verb: routed.verb,
-            target: routed.target,
+            verb,
+            target: admitted.map_or_else(Target::Nowhere, |()| target),
             caller,
             request: Request::from_parts(forwarded(head, &canonical), body),
             deadline: Instant::now() + ANSWER_TIMEOUT,
@@ -73,7 +75,8 @@ impl<A: Authenticate> Handler for Ingress<A> {
     type Body = Body;
 
     async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-        pipeline::handle(&self.mesh, self.call(request, peer)).await.response
+        let call = self.call(request, peer).await;
+        pipeline::handle(&self.mesh, call).await.response
     }
 
     fn refuse(&self, why: Ambiguous, _: Peer) -> Response<Body> {

@@ -39,6 +39,17 @@ impl Caller {
         Self { principal: id.into(), origin, via: Some(via), how: Proof::Node, token: None, address: None }
     }
 
+    /// Puts a verified token beside what the connection proved. It is who calls only if the connection proved nothing:
+    /// a certificate and a token that differ are both there for policy to see, and neither stands for the other.
+    pub fn show(&mut self, token: Arc<Token>) {
+        if self.principal == Principal::Anonymous {
+            self.principal = Principal::Subject(token.subject.clone());
+            self.origin = self.principal.clone();
+            self.how = Proof::Jwt;
+        }
+        self.token = Some(token);
+    }
+
     /// A caller of whom nothing is known (yet).
     pub fn nobody() -> Self {
         Self::direct(Principal::Anonymous, Proof::None)

@@ -16,6 +16,7 @@ use super::outcome::{Failure, Outcome, Reason};
 use super::pipeline;
 use super::routes::Routed;
 use super::snapshot::DeployedFunction;
+use super::tokens;
 use crate::targets::backend::strip_identity;
 
 /// The way out of one invocation.
@@ -86,11 +87,14 @@ impl Outbound for Nested {
     ) -> Result<http::Response<Body>, OutboundError> {
         let Routed { verb, target } = self.route(request.uri());
         strip_identity(request.headers_mut());
+        let mut caller = self.caller.clone();
+        // A function may bring the token of whom it acts for; it stays the one who calls.
+        let admitted = tokens::admit(self.mesh.tokens.as_ref(), &target, request.headers_mut(), &mut caller).await;
         let patience = timeouts.first_byte.map(|timeout| Instant::now() + timeout);
         let call = Call {
             verb,
-            target,
-            caller: self.caller.clone(),
+            target: admitted.map_or_else(Target::Nowhere, |()| target),
+            caller,
             request,
             deadline: patience.map_or(self.deadline, |patience| patience.min(self.deadline)),
             hops: self.hops,

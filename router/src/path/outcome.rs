@@ -46,6 +46,9 @@ reasons! {
     RequestTooLarge "REQUEST_TOO_LARGE" 413 Deny "the request's body is larger than allowed";
     UriTooLong "URI_TOO_LONG" 414 Deny "the request's target is longer than allowed";
     Unsupported "UNSUPPORTED" 501 Deny "the mesh does not do this";
+    AuthnInvalid "AUTHN_INVALID" 401 Deny "the token is not one that counts here";
+    AuthnExpired "AUTHN_EXPIRED" 401 Deny "the token has expired";
+    AuthnUnavailable "AUTHN_UNAVAILABLE" 503 Unavailable "the token cannot be verified now";
     RouteNone "ROUTE_NONE" 404 NoRoute "nothing answers at this address";
     RouteMethod "ROUTE_METHOD" 405 NoRoute "this address does not take this method";
     AuthzDenyRule "AUTHZ_DENY_RULE" 403 Deny "a policy forbids this call";
@@ -120,7 +123,7 @@ impl Reason {
     fn disposition(self) -> Disposition {
         match self {
             Reason::AuthzDenyRule | Reason::AuthzNoAllow | Reason::EgressDenied => Disposition::Deny,
-            Reason::EventLoop | Reason::CallCycle => Disposition::Dead,
+            Reason::EventLoop | Reason::CallCycle | Reason::AuthnInvalid | Reason::AuthnExpired => Disposition::Dead,
             _ => Disposition::Retry { after: None },
         }
     }
@@ -173,6 +176,10 @@ impl Failure {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(after) = self.reason.retry_after() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
+        }
+        if self.reason.status() == StatusCode::UNAUTHORIZED {
+            // RFC 6750, section 3.1: an expired token is an invalid one, too.
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
         }
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));

@@ -1,0 +1,141 @@
+//! What the path needs of token verification: a trait, because the path must not know the edge, and what a verified
+//! token does to a caller. Tokens are looked at only once it is known what a call is for, since which Issuers count
+//! depends on the target's namespace.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderName};
+use weft_functions::value::Name;
+
+use super::call::Target;
+use super::caller::{Caller, Token};
+use super::outcome::Failure;
+
+/// Verifies the tokens that requests carry.
+pub trait Tokens: Send + Sync + 'static {
+    /// Verifies the token that `headers` carry for a target in `namespace`, by the Issuers that count there. A request
+    /// without one is [`Verification::Done`] with nothing, and so is every request where no Issuer counts.
+    fn verify(&self, namespace: &Name, headers: &HeaderMap) -> Verification;
+}
+
+/// A verification: done, unless keys must be fetched first.
+pub enum Verification {
+    /// What it came to, without having waited for anything.
+    Done(Result<Option<Shown>, Failure>),
+    /// It goes on when keys have come, or a limit on waiting for them is reached.
+    Waiting(BoxFuture<'static, Result<Option<Shown>, Failure>>),
+}
+
+/// A verified token and where it was found.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// What it says.
+    pub token: Arc<Token>,
+    /// The header that carried it. It was meant for the mesh and goes no further.
+    pub header: HeaderName,
+}
+
+/// Verifies the token beside a call to `target`, takes it out of `headers`, and puts what it says beside the caller.
+///
+/// # Errors
+/// The token is bad, or cannot be judged now.
+pub async fn admit(
+    tokens: &dyn Tokens,
+    target: &Target,
+    headers: &mut HeaderMap,
+    caller: &mut Caller,
+) -> Result<(), Failure> {
+    // What is nowhere has its answer already; what leaves the mesh carries tokens that are not for us.
+    let (Target::Function(name) | Target::Topic(name)) = target else { return Ok(()) };
+    let verified = match tokens.verify(&name.namespace, headers) {
+        Verification::Done(result) => result,
+        Verification::Waiting(waiting) => waiting.await,
+    };
+    if let Some(shown) = verified? {
+        headers.remove(shown.header);
+        caller.show(shown.token);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::super::caller::{Principal, Proof, Subject, workload};
+    use super::super::outcome::Reason;
+    use super::*;
+
+    /// Takes the header `x-token` and believes `good`.
+    struct Gullible;
+
+    impl Tokens for Gullible {
+        fn verify(&self, _: &Name, headers: &HeaderMap) -> Verification {
+            let Some(value) = headers.get("x-token") else { return Verification::Done(Ok(None)) };
+            if value != "good" {
+                return Verification::Done(Err(Failure::hidden(Reason::AuthnInvalid, "not good")));
+            }
+            let shown = Shown { token: token(), header: HeaderName::from_static("x-token") };
+            Verification::Waiting(Box::pin(async { Ok(Some(shown)) }))
+        }
+    }
+
+    fn subject() -> Subject {
+        Subject { text: "https://id.example/ann".into(), scope: None }
+    }
+
+    fn token() -> Arc<Token> {
+        let (audiences, pass) = (Vec::new(), Vec::new());
+        Arc::new(Token { subject: subject(), audiences, presenter: None, claims: Map::new(), pass, expires: 0 })
+    }
+
+    async fn admitted(target: Target, value: Option<&'static str>, caller: &mut Caller) -> (bool, HeaderMap) {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = value {
+            headers.append("x-token", http::HeaderValue::from_static(value));
+        }
+        headers.append("x-other", http::HeaderValue::from_static("kept"));
+        let admitted = admit(&Gullible, &target, &mut headers, caller).await.is_ok();
+        assert!(headers.contains_key("x-other"));
+        (admitted, headers)
+    }
+
+    fn function() -> Target {
+        Target::Function("default/hello".parse().expect("a name"))
+    }
+
+    #[tokio::test]
+    async fn a_token_alone_is_the_principal_and_beside_a_certificate_it_is_not() {
+        let id = || workload("spiffe://weft.local/ns/default/sa/shop");
+        let subject = || Principal::Subject(subject());
+        for (caller, principal, how) in [
+            (Caller::nobody(), subject(), Proof::Jwt),
+            (Caller::direct(id(), Proof::Mtls), id(), Proof::Mtls),
+            (Caller::direct(id(), Proof::Dev), id(), Proof::Dev),
+        ] {
+            let mut shown = caller.clone();
+            let (admitted, headers) = admitted(function(), Some("good"), &mut shown).await;
+            assert!(admitted && !headers.contains_key("x-token"));
+            let expect =
+                Caller { principal: principal.clone(), origin: principal, how, token: Some(token()), ..caller };
+            assert_eq!(shown, expect);
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_token_the_caller_is_as_before_and_with_a_bad_one_there_is_no_call() {
+        let mut caller = Caller::nobody();
+        assert!(admitted(function(), None, &mut caller).await.0);
+        assert!(!admitted(function(), Some("bad"), &mut caller).await.0);
+        assert_eq!(caller, Caller::nobody());
+    }
+
+    #[tokio::test]
+    async fn what_is_nowhere_is_not_verified() {
+        let nowhere = Target::Nowhere(Failure::hidden(Reason::RouteNone, "nowhere"));
+        let mut caller = Caller::nobody();
+        let (admitted, headers) = admitted(nowhere, Some("bad"), &mut caller).await;
+        assert!(admitted && headers.contains_key("x-token"));
+    }
+}
