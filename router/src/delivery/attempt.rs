@@ -84,6 +84,7 @@ impl Attempt<'_> {
             deadline,
             hops: self.envelope.hops,
             cause: Some(self.cause(Cause::subscriber)),
+            events: Some(vec![self.event.clone()]),
         };
         let answer = pipeline::handle(&self.parts.mesh, call).await;
         let after = retry::retry_after(answer.response.headers(), self.parts.clock.now_ms() / 1000);
@@ -131,7 +132,8 @@ impl Attempt<'_> {
         *request.uri_mut() = format!("/{topic}").parse().unwrap_or_default();
         let deadline = Instant::now() + self.trigger.resource.spec.delivery.timeout.get();
         let target = Target::Topic(topic.clone());
-        let call = Call { verb: Verb::Publish, target, caller, request, deadline, hops, cause: Some(cause) };
+        let call =
+            Call { verb: Verb::Publish, target, caller, request, deadline, hops, cause: Some(cause), events: None };
         pipeline::handle(&self.parts.mesh, call).await
     }
 

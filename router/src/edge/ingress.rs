@@ -67,6 +67,7 @@ impl<A: Authenticate> Ingress<A> {
             deadline: Instant::now() + ANSWER_TIMEOUT,
             hops: 0,
             cause: None,
+            events: None,
         }
     }
 }
@@ -116,6 +117,7 @@ fn nowhere(caller: Caller, head: Parts, failure: Failure) -> Call {
         deadline: Instant::now(),
         hops: 0,
         cause: None,
+        events: None,
     }
 }
 

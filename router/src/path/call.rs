@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 use weft_eventlog::Sequence;
-use weft_functions::manifest::Kind;
+use weft_functions::event::Event;
+use weft_functions::manifest::{Kind, ResourceId};
 use weft_functions::policy::Verb;
-use weft_functions::value::Namespaced;
+use weft_functions::value::{Name, Namespaced};
 use weft_runtime::Body;
 
 use super::caller::Caller;
@@ -38,6 +39,8 @@ pub struct Call {
     pub hops: u8,
     /// The delivery that this call happens in, if any: what it publishes gets ids derived from it.
     pub cause: Option<Arc<Cause>>,
+    /// The events that the call carries, once they are read: a delivery's at once, a publish's not before they are needed.
+    pub events: Option<Vec<Event>>,
 }
 
 /// What a call is aimed at, by name. Whether it exists is for the snapshot to say, and only after policy.
@@ -45,10 +48,16 @@ pub struct Call {
 pub enum Target {
     /// A function of this mesh.
     Function(Namespaced),
-    /// A topic of this mesh.
+    /// A topic of this mesh, to add to.
     Topic(Namespaced),
+    /// A topic of this mesh, to read as a trigger does.
+    Subscription(Namespaced),
     /// Something outside, with the way it was allowed to be named.
     Outside(Outside),
+    /// A resource, to be looked at or changed.
+    Resource(ResourceId),
+    /// All of a namespace; with the mesh's own, all of the mesh.
+    Namespace(Name),
     /// Nothing the mesh could route to; the failure says why. It is recorded and answered like any other refusal.
     Nowhere(Failure),
 }
@@ -57,8 +66,10 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Function(name) => write!(f, "function {name}"),
-            Target::Topic(name) => write!(f, "topic {name}"),
+            Target::Topic(name) | Target::Subscription(name) => write!(f, "topic {name}"),
             Target::Outside(outside) => write!(f, "{}", outside.authority),
+            Target::Resource(id) => write!(f, "{id}"),
+            Target::Namespace(name) => write!(f, "namespace {name}"),
             Target::Nowhere(_) => f.write_str("nowhere"),
         }
     }
@@ -128,6 +139,16 @@ impl Cause {
     /// The cause of a dead letter's copy.
     pub fn dead_letter(topic: Namespaced, sequence: Sequence, trigger: Namespaced, attempt: u32) -> Arc<Self> {
         Self::of(topic, sequence, trigger, Role::DeadLetter(attempt))
+    }
+
+    /// The trigger that delivers.
+    pub fn trigger(&self) -> &Namespaced {
+        &self.trigger
+    }
+
+    /// Whether what is published is an event that was admitted before.
+    pub fn is_copy(&self) -> bool {
+        matches!(self.role, Role::DeadLetter(_))
     }
 
     fn of(topic: Namespaced, sequence: Sequence, trigger: Namespaced, role: Role) -> Arc<Self> {

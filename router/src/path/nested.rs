@@ -99,6 +99,7 @@ impl Outbound for Nested {
             deadline: patience.map_or(self.deadline, |patience| patience.min(self.deadline)),
             hops: self.hops,
             cause: self.cause.clone(),
+            events: None,
         };
         let answer = Box::pin(pipeline::handle(&self.mesh, call)).await;
         match verb {

@@ -8,16 +8,16 @@ use super::Mesh;
 use super::call::{Call, Target};
 use super::nested::Nested;
 use super::outcome::{Failure, Reason};
-use super::policy::{self, Decision, Permit, Question};
+use super::policy::{self, Decision, Denied, Permit};
 use super::record::Answer;
 use super::snapshot::Snapshot;
 use crate::targets::{backend, topics};
 
 /// Judges, opens, classifies and records one call.
-pub async fn handle(mesh: &Arc<Mesh>, call: Call) -> Answer {
+pub async fn handle(mesh: &Arc<Mesh>, mut call: Call) -> Answer {
     let snapshot = mesh.snapshot();
     let mut record = mesh.records.start(&call);
-    let result = match policy::decide(&snapshot, Question::from(&call)) {
+    let result = match judge(&snapshot, &mut call).await {
         Decision::Permit(permit) => {
             record.label(permit.labels());
             open(mesh, &snapshot, permit, call).await
@@ -26,8 +26,20 @@ pub async fn handle(mesh: &Arc<Mesh>, call: Call) -> Answer {
             record.label(&denied.labels);
             Err(denied.failure)
         }
+        Decision::NeedsEvent(_) => Err(undecided()),
     };
     record.finish(result)
+}
+
+/// Asks policy, and reads what the call carries only if the answer depends on it.
+async fn judge(snapshot: &Snapshot, call: &mut Call) -> Decision {
+    match policy::decide_call(snapshot, call) {
+        Decision::NeedsEvent(labels) => match topics::receive(call).await {
+            Ok(()) => policy::decide_call(snapshot, call),
+            Err(failure) => Decision::Denied(Denied { labels, failure }),
+        },
+        decided => decided,
+    }
 }
 
 /// Opens what the permit is for.
@@ -51,8 +63,20 @@ async fn open(
             let outside = outside.clone();
             mesh.upstream.send(permit, &outside, call).await
         }
+        Target::Subscription(_) => Ok(topics::subscribe(permit)),
+        Target::Resource(_) | Target::Namespace(_) => Err(elsewhere()),
         Target::Nowhere(failure) => Err(failure.clone()),
     }
+}
+
+/// With its events known every question has an answer, so this is not reached.
+fn undecided() -> Failure {
+    Failure::hidden(Reason::Internal, "policy did not decide about a call whose events are known")
+}
+
+/// Administration has its own listener, which asks policy and does what was asked for.
+fn elsewhere() -> Failure {
+    Failure::hidden(Reason::RouteNone, "resources are not reached by this path")
 }
 
 /// A permit is only made for what the snapshot has, so this is not reached.

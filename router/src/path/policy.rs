@@ -1,35 +1,24 @@
-//! May this call happen? One pure function, [`decide`], answers for requests, publishes, deliveries, replies and calls to
-//! the outside alike, and it alone makes a [`Permit`]. Evaluation follows Istio's AuthorizationPolicy: a matching DENY
-//! refuses; then, if any ALLOW selects this target and verb, one must match; otherwise the scope's default speaks.
+//! May this call happen? One pure function, [`decide`], answers for requests, publishes, deliveries, replies, calls to the
+//! outside and administration alike, and it alone makes a [`Permit`]. Evaluation follows Istio's AuthorizationPolicy: a
+//! matching DENY refuses; then, if any ALLOW selects this target and verb, one must match; otherwise the scope's default
+//! speaks.
 
+mod explain;
 mod index;
+mod kept;
 mod permit;
+mod question;
 
-use weft_functions::policy::Verb;
+use weft_functions::event::Event;
 
+pub use self::explain::{Explanation, Phase, Ruling, Step};
 pub use self::index::{Default, PolicyIndex};
-pub use self::permit::{Labels, Permit};
+pub use self::kept::{Known, OwnedHead, OwnedQuestion};
+pub use self::permit::{Ground, Labels, Permit, RuleRef};
+pub use self::question::{Attributes, Head, Question};
 use super::call::{Call, Target};
-use super::caller::Caller;
 use super::outcome::{Failure, Reason};
 use super::snapshot::Snapshot;
-
-/// What [`decide`] reads of a call.
-#[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
-    /// What the caller wants to do.
-    pub verb: Verb,
-    /// To what.
-    pub target: &'a Target,
-    /// Who asks.
-    pub caller: &'a Caller,
-}
-
-impl<'a> From<&'a Call> for Question<'a> {
-    fn from(call: &'a Call) -> Self {
-        Self { verb: call.verb, target: &call.target, caller: &call.caller }
-    }
-}
 
 /// The answer to a [`Question`].
 #[derive(Debug)]
@@ -38,6 +27,8 @@ pub enum Decision {
     Permit(Permit),
     /// It may not.
     Denied(Denied),
+    /// It depends on the event, which is not read yet. Only of a publish that some rule could still permit.
+    NeedsEvent(Labels),
 }
 
 /// Why not, with the labels under which that is counted.
@@ -59,12 +50,59 @@ pub fn decide(snapshot: &Snapshot, question: Question<'_>) -> Decision {
         return Decision::Denied(Denied { labels, failure: failure.clone() });
     }
     match snapshot.policy.evaluate(question) {
-        Ok(grant) if snapshot.has(question.target) => Decision::Permit(Permit::new(labels, grant)),
-        Ok(_) => {
+        Ruling::Refused(ground) => {
+            let failure = refusal(&ground, question);
+            Decision::Denied(Denied { labels: labels.resting_on(ground), failure })
+        }
+        Ruling::Allowed(_) | Ruling::Unknown if !snapshot.has(question.target) => {
             let log = format!("no such {}", question.target);
             Decision::Denied(Denied { labels, failure: Failure::hidden(Reason::RouteNone, log) })
         }
-        Err(refusal) => Decision::Denied(Denied { labels, failure: Failure::hidden(refusal.reason, refusal.why) }),
+        Ruling::Allowed(ground) => Decision::Permit(Permit::new(labels.resting_on(ground))),
+        Ruling::Unknown => Decision::NeedsEvent(labels),
+    }
+}
+
+/// Decides about a call as far as its events are known: about each of them, all or nothing.
+pub fn decide_call(snapshot: &Snapshot, call: &Call) -> Decision {
+    let question = Question::of(call);
+    match call.events.as_deref() {
+        None => decide(snapshot, question),
+        Some(events) => decide_each(snapshot, question, events),
+    }
+}
+
+fn decide_each(snapshot: &Snapshot, question: Question<'_>, events: &[Event]) -> Decision {
+    let mut permitted = None;
+    for event in events {
+        match decide(snapshot, question.about(event)) {
+            Decision::Permit(permit) => permitted = permitted.or(Some(permit)),
+            refused => return refused,
+        }
+    }
+    match permitted {
+        Some(permit) => Decision::Permit(permit),
+        // Whoever could publish something may publish nothing.
+        None => match decide(snapshot, question) {
+            Decision::NeedsEvent(labels) => Decision::Permit(Permit::new(labels.resting_on(Ground::Nothing))),
+            decided => decided,
+        },
+    }
+}
+
+/// What operators read of a refusal.
+fn refusal(ground: &Ground, question: Question<'_>) -> Failure {
+    let Question { verb, target, caller, .. } = question;
+    let (who, verb) = (&caller.principal, verb.as_str());
+    match ground {
+        Ground::Rule(rule) => Failure::hidden(Reason::AuthzDenyRule, format!("{rule} denies {who} to {verb} {target}")),
+        Ground::SourcePrefixes => Failure::hidden(
+            Reason::AuthzDenyRule,
+            format!("the sourcePrefixes of the namespace of {who} do not cover the source of its event"),
+        ),
+        Ground::NoAllow | Ground::Default | Ground::Nothing => {
+            Failure::hidden(Reason::AuthzNoAllow, format!("no policy allows {who} to {verb} {target}"))
+        }
     }
 }
 

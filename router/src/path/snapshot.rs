@@ -34,8 +34,9 @@ impl Snapshot {
     pub fn has(&self, target: &Target) -> bool {
         match target {
             Target::Function(name) => self.functions.contains_key(name),
-            Target::Topic(name) => self.topics.contains_key(name),
-            Target::Outside(_) => true,
+            Target::Topic(name) | Target::Subscription(name) => self.topics.contains_key(name),
+            // Whether a resource is there is for the admin API to say, which knows more of it.
+            Target::Outside(_) | Target::Resource(_) | Target::Namespace(_) => true,
             Target::Nowhere(_) => false,
         }
     }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use weft_eventlog::{Accepted, AppendError, Appended, DedupeKey, NewRecord, Topic};
 use weft_functions::event::http as binding;
 use weft_functions::event::{Event, EventError, EventErrorKind, EventLimits};
-use weft_runtime::{Body, BodyError, full};
+use weft_runtime::{Body, BodyError, empty, full};
 
 use crate::path::call::{Call, EMISSIONS_MAX};
 use crate::path::envelope::{self, Envelope};
@@ -25,15 +25,10 @@ const CLIENT_ATTRIBUTE: &str = "weftdelivernotbefore";
 const APPEND_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Keeps the call's events and answers which sequence each has.
-pub async fn publish(permit: Permit, topic: &dyn Topic, call: Call) -> Result<http::Response<Body>, Failure> {
-    if call.request.method() != Method::POST {
-        return Err(Failure::method("POST"));
-    }
-    let limits = EventLimits::default();
+pub async fn publish(permit: Permit, topic: &dyn Topic, mut call: Call) -> Result<http::Response<Body>, Failure> {
+    receive(&mut call).await?;
+    let events = call.events.take().unwrap_or_default();
     let envelope = Envelope { caller: call.caller, hops: call.hops };
-    let (head, body) = call.request.into_parts();
-    let body = read(body, limits.batch_bytes).await?;
-    let events: Vec<Event> = binding::decode(&head.headers, body, &limits)?.into_iter().map(strip).collect();
     if call.cause.as_ref().is_some_and(|cause| !cause.may_publish()) {
         return Err(Failure::open(Reason::EventLoop, format!("one delivery publishes at most {EMISSIONS_MAX} times")));
     }
@@ -52,6 +47,30 @@ pub async fn publish(permit: Permit, topic: &dyn Topic, call: Call) -> Result<ht
         Err(_) => return Err(Failure::hidden(Reason::LogUnavailable, "the log did not answer in time")),
     };
     Ok(accepted(&events, &appended))
+}
+
+/// Reads the events that a publish carries, once: they stay with the call. Policy may need them before there is a permit.
+pub async fn receive(call: &mut Call) -> Result<(), Failure> {
+    if call.events.is_some() {
+        return Ok(());
+    }
+    if call.request.method() != Method::POST {
+        return Err(Failure::method("POST"));
+    }
+    let limits = EventLimits::default();
+    let body = std::mem::replace(call.request.body_mut(), empty());
+    let body = read(body, limits.batch_bytes).await?;
+    let events = binding::decode(call.request.headers(), body, &limits)?;
+    call.events = Some(events.into_iter().map(strip).collect());
+    Ok(())
+}
+
+/// Lets a delivery have the event that its trigger has leased.
+pub fn subscribe(permit: Permit) -> http::Response<Body> {
+    drop(permit);
+    let mut response = http::Response::new(empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
 }
 
 async fn read(body: Body, limit: usize) -> Result<Bytes, Failure> {

@@ -8,9 +8,10 @@ use weft_functions::manifest::Kind;
 use weft_functions::policy::{Action, Operation, Policy, Rule, Source, StringMatch, Verb};
 use weft_functions::value::{Name, Namespaced};
 
-use super::Question;
+use super::explain::Ruling;
+use super::permit::{Ground, RuleRef};
+use super::question::Question;
 use crate::path::call::Target;
-use crate::path::outcome::Reason;
 use crate::path::spiffe::SpiffeId;
 
 /// Policies in this namespace bind the whole mesh.
@@ -23,29 +24,6 @@ pub enum Default {
     Allow,
     /// `weft serve`.
     Deny,
-}
-
-/// What allowed a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Grant {
-    /// The rule with this index of this ALLOW policy.
-    Rule {
-        /// `ns/name`.
-        policy: Arc<str>,
-        /// Counted from 0.
-        rule: usize,
-    },
-    /// No ALLOW policy selects the target, and the default is to allow.
-    Default,
-}
-
-/// Why a call is refused, for operators.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// One of the two reasons of policy.
-    pub reason: Reason,
-    /// Names the policy and rule, or says that none allowed.
-    pub why: String,
 }
 
 /// The policies of one snapshot.
@@ -74,35 +52,25 @@ impl PolicyIndex {
     }
 
     /// Istio's order: DENY; then ALLOW where any selects; then the default.
-    pub fn evaluate(&self, question: Question<'_>) -> Result<Grant, Refusal> {
-        let Some(resource) = Resource::of(question.target) else {
-            return Err(Refusal { reason: Reason::RouteNone, why: "there is no target".to_owned() });
-        };
+    pub fn evaluate(&self, question: Question<'_>) -> Ruling {
+        let Some(resource) = Resource::of(question.target) else { return Ruling::Refused(Ground::NoAllow) };
         let selecting: Vec<&Compiled> = self.bearing_on(&resource).collect();
         for compiled in selecting.iter().filter(|compiled| compiled.policy.spec.action == Action::Deny) {
             if let Some(rule) = compiled.matching_rule(question) {
-                let why = format!("policy {} rule {rule} denies {}", compiled.name, question.caller.principal);
-                return Err(Refusal { reason: Reason::AuthzDenyRule, why });
+                return Ruling::Refused(Ground::Rule(rule));
             }
         }
         let mut selected = false;
         for compiled in selecting.iter().filter(|compiled| compiled.policy.spec.action == Action::Allow) {
             if let Some(rule) = compiled.matching_rule(question) {
-                return Ok(Grant::Rule { policy: compiled.name.clone(), rule });
+                return Ruling::Allowed(Ground::Rule(rule));
             }
             selected |= compiled.speaks_of(question.verb);
         }
         match (selected, self.default) {
-            (false, Default::Allow) => Ok(Grant::Default),
-            _ => {
-                let why = format!(
-                    "no policy allows {} to {} {}",
-                    question.caller.principal,
-                    question.verb.as_str(),
-                    question.target
-                );
-                Err(Refusal { reason: Reason::AuthzNoAllow, why })
-            }
+            (true, _) => Ruling::Refused(Ground::NoAllow),
+            (false, Default::Allow) => Ruling::Allowed(Ground::Default),
+            (false, Default::Deny) => Ruling::Refused(Ground::Default),
         }
     }
 
@@ -128,9 +96,9 @@ impl<'a> Resource<'a> {
     fn of(target: &'a Target) -> Option<Self> {
         match target {
             Target::Function(name) => Some(Self { kind: Kind::Function, name }),
-            Target::Topic(name) => Some(Self { kind: Kind::Topic, name }),
+            Target::Topic(name) | Target::Subscription(name) => Some(Self { kind: Kind::Topic, name }),
             Target::Outside(outside) => Some(Self { kind: outside.owner_kind, name: &outside.owner }),
-            Target::Nowhere(_) => None,
+            Target::Resource(_) | Target::Namespace(_) | Target::Nowhere(_) => None,
         }
     }
 }
@@ -143,8 +111,9 @@ impl Compiled {
     }
 
     /// A policy without rules matches nothing: `ALLOW` with none allows nobody.
-    fn matching_rule(&self, question: Question<'_>) -> Option<usize> {
-        self.policy.spec.rules.iter().position(|rule| matches(rule, question))
+    fn matching_rule(&self, question: Question<'_>) -> Option<RuleRef> {
+        let rule = self.policy.spec.rules.iter().position(|rule| matches(rule, question))?;
+        Some(RuleRef { policy: self.name.clone(), rule: rule as u32 })
     }
 
     /// Whether an ALLOW of this verb must match here: some rule is about the verb, or there are no rules at all.

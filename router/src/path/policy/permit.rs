@@ -1,34 +1,72 @@
 //! The permit: proof that policy was asked and said yes. Its field is private to `policy`, so whoever starts a guest,
 //! appends to a topic or dials out can do so only with a decision in hand, and reads the telemetry labels from it.
 
+use std::fmt;
+use std::sync::Arc;
+
 use weft_functions::policy::Verb;
 use weft_functions::value::Namespaced;
 
-use super::super::call::Target;
-use super::super::snapshot::Snapshot;
-use super::Question;
-use super::index::Grant;
+use super::question::Question;
+use crate::path::call::Target;
+use crate::path::snapshot::Snapshot;
 
 /// Proof that a call may have its effect. Taken by value by each target: one permit, one effect.
 #[derive(Debug)]
 pub struct Permit {
     labels: Labels,
-    grant: Grant,
 }
 
 impl Permit {
-    pub(super) fn new(labels: Labels, grant: Grant) -> Self {
-        Self { labels, grant }
+    pub(super) fn new(labels: Labels) -> Self {
+        Self { labels }
     }
 
     /// What the call is, for telemetry and the log.
     pub fn labels(&self) -> &Labels {
         &self.labels
     }
+}
 
-    /// What allowed it.
-    pub fn grant(&self) -> &Grant {
-        &self.grant
+/// One rule of one policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleRef {
+    /// `ns/name` of the policy.
+    pub policy: Arc<str>,
+    /// Counted from 0.
+    pub rule: u32,
+}
+
+impl fmt::Display for RuleRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "policy {} rule {}", self.policy, self.rule)
+    }
+}
+
+/// What a verdict rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ground {
+    /// A rule: of a DENY that refuses, of an ALLOW that allows.
+    Rule(RuleRef),
+    /// The `sourcePrefixes` of the publisher's namespace, under none of which the event's source is.
+    SourcePrefixes,
+    /// ALLOW policies select the target, and none matches.
+    NoAllow,
+    /// No ALLOW policy selects the target, so the scope's default speaks.
+    Default,
+    /// A batch without events asks for nothing.
+    Nothing,
+}
+
+impl fmt::Display for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(rule) => rule.fmt(f),
+            Self::SourcePrefixes => f.write_str("sourcePrefixes"),
+            Self::NoAllow => f.write_str("no ALLOW policy matches"),
+            Self::Default => f.write_str("default"),
+            Self::Nothing => f.write_str("nothing was asked"),
+        }
     }
 }
 
@@ -39,12 +77,16 @@ pub struct Labels {
     pub verb: Verb,
     /// The target, if it exists here; what does not exist and what lies outside have no name of their own.
     name: Option<Namespaced>,
+    /// What the verdict rests on; `None` where policy had no say (yet).
+    pub ground: Option<Ground>,
+    /// AUDIT rules that matched; they change nothing.
+    pub audited: Vec<RuleRef>,
 }
 
 impl Labels {
     /// The labels of a call whose target is not known (yet).
     pub fn unknown(verb: Verb) -> Self {
-        Self { verb, name: None }
+        Self { verb, name: None, ground: None, audited: Vec::new() }
     }
 
     /// The target's namespace, or empty.
@@ -57,12 +99,19 @@ impl Labels {
         self.name.as_ref().map_or("-", |name| name.name.as_str())
     }
 
+    pub(super) fn resting_on(self, ground: Ground) -> Self {
+        Self { ground: Some(ground), ..self }
+    }
+
     pub(super) fn of(snapshot: &Snapshot, question: Question<'_>) -> Self {
+        let unknown = Self::unknown(question.verb);
         match question.target {
-            Target::Function(name) | Target::Topic(name) if snapshot.has(question.target) => {
-                Self { verb: question.verb, name: Some(name.clone()) }
+            Target::Function(name) | Target::Topic(name) | Target::Subscription(name)
+                if snapshot.has(question.target) =>
+            {
+                Self { name: Some(name.clone()), ..unknown }
             }
-            _ => Self::unknown(question.verb),
+            _ => unknown,
         }
     }
 }

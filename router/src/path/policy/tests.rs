@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use weft_functions::manifest::{Resource, SourceFile, parse};
-use weft_functions::policy::Policy;
+use weft_functions::policy::{Policy, Verb};
 
 use super::*;
-use crate::path::caller::{Proof, workload};
+use crate::path::caller::{Caller, Proof, workload};
 
 fn policies(text: &str) -> Vec<Policy> {
     let file = SourceFile { name: "policies.yaml".into(), text: text.into() };
@@ -36,6 +36,10 @@ fn snapshot(default: Default, text: &str) -> Snapshot {
     }
 }
 
+fn question<'a>(verb: Verb, target: &'a Target, caller: &'a Caller) -> Question<'a> {
+    Question { verb, target, caller, head: None, event: None, trigger: None, copy: false, known: None }
+}
+
 /// What `decide` says; the snapshot holds no functions, so "allowed" reads as ROUTE_NONE.
 fn verdict(snapshot: &Snapshot, caller: &str, verb: Verb, target: &str) -> &'static str {
     let name = || target.split_once(' ').expect("kind and name").1.parse().expect("a name");
@@ -44,9 +48,9 @@ fn verdict(snapshot: &Snapshot, caller: &str, verb: Verb, target: &str) -> &'sta
         _ => Target::Topic(name()),
     };
     let caller = Caller::direct(workload(&format!("spiffe://weft.local/ns/default/sa/{caller}")), Proof::Mtls);
-    match decide(snapshot, Question { verb, target: &target, caller: &caller }) {
-        Decision::Permit(_) => unreachable!("nothing is deployed"),
+    match decide(snapshot, question(verb, &target, &caller)) {
         Decision::Denied(denied) => denied.failure.reason.code(),
+        other => unreachable!("nothing is deployed: {other:?}"),
     }
 }
 
@@ -126,8 +130,8 @@ fn what_could_not_be_routed_keeps_its_own_reason() {
     let snapshot = snapshot(Default::Deny, "");
     let target = Target::Nowhere(Failure::hidden(Reason::RequestAmbiguous, "two hosts"));
     let caller = Caller::direct(workload("spiffe://weft.local/ns/default/sa/dev"), Proof::Dev);
-    match decide(&snapshot, Question { verb: Verb::Request, target: &target, caller: &caller }) {
+    match decide(&snapshot, question(Verb::Request, &target, &caller)) {
         Decision::Denied(denied) => assert_eq!(denied.failure.reason, Reason::RequestAmbiguous),
-        Decision::Permit(_) => panic!("permitted to go nowhere"),
+        other => panic!("permitted to go nowhere: {other:?}"),
     }
 }
