@@ -25,6 +25,7 @@ pub use text::Text;
 use attribute::{Attribute, is_core};
 
 pub use attribute::is_attribute_name;
+pub(crate) use attribute::is_uri_reference;
 
 /// The one `specversion` that exists: `1.0`.
 pub const SPEC_VERSION: &str = "1.0";

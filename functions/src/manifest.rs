@@ -28,6 +28,8 @@ pub(crate) use references::{Reference, Role};
 pub use source::{Location, SourceFile};
 
 use crate::function::Function;
+use crate::issuer::Issuer;
+use crate::namespace::Namespace;
 use crate::policy::Policy;
 use crate::topic::Topic;
 use crate::trigger::Trigger;
@@ -39,7 +41,7 @@ pub const API_VERSION: &str = "weft.dev/v1alpha1";
 /// The namespace whose policies bind the whole mesh.
 pub const SYSTEM_NAMESPACE: &str = "weft-system";
 
-/// Name and namespace of a resource.
+/// Name and namespace of a resource. Those of a [`Namespace`] are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Metadata {
     /// The name, unique among resources of its kind and namespace.
@@ -59,6 +61,10 @@ pub enum Resource {
     Trigger(Trigger),
     /// Who may do what.
     Policy(Policy),
+    /// What holds in a namespace, and how much it may use.
+    Namespace(Namespace),
+    /// Whose tokens count.
+    Issuer(Issuer),
 }
 
 /// The kinds of resources of this version.
@@ -72,6 +78,10 @@ pub enum Kind {
     Trigger,
     /// `Policy`
     Policy,
+    /// `Namespace`
+    Namespace,
+    /// `Issuer`
+    Issuer,
 }
 
 /// What identifies a resource. Ordered by kind, namespace, name.
@@ -99,6 +109,8 @@ impl Resource {
             Self::Topic(_) => Kind::Topic,
             Self::Trigger(_) => Kind::Trigger,
             Self::Policy(_) => Kind::Policy,
+            Self::Namespace(_) => Kind::Namespace,
+            Self::Issuer(_) => Kind::Issuer,
         }
     }
 
@@ -109,6 +121,8 @@ impl Resource {
             Self::Topic(topic) => &topic.metadata,
             Self::Trigger(trigger) => &trigger.metadata,
             Self::Policy(policy) => &policy.metadata,
+            Self::Namespace(namespace) => &namespace.metadata,
+            Self::Issuer(issuer) => &issuer.metadata,
         }
     }
 
@@ -119,6 +133,8 @@ impl Resource {
             Self::Topic(topic) => &topic.location,
             Self::Trigger(trigger) => &trigger.location,
             Self::Policy(policy) => &policy.location,
+            Self::Namespace(namespace) => &namespace.location,
+            Self::Issuer(issuer) => &issuer.location,
         }
     }
 
@@ -130,6 +146,8 @@ impl Resource {
             Self::Topic(topic) => topic.spec.to_json(),
             Self::Trigger(trigger) => trigger.spec.to_json(namespace),
             Self::Policy(policy) => policy.spec.to_json(),
+            Self::Namespace(namespace) => namespace.spec.to_json(),
+            Self::Issuer(issuer) => issuer.spec.to_json(),
         };
         json!({
             "apiVersion": API_VERSION,
@@ -151,7 +169,7 @@ impl Resource {
     /// The resources that this one names.
     pub(crate) fn references(&self) -> &[Reference] {
         match self {
-            Self::Function(_) | Self::Topic(_) => &[],
+            Self::Function(_) | Self::Topic(_) | Self::Namespace(_) | Self::Issuer(_) => &[],
             Self::Trigger(trigger) => &trigger.references,
             Self::Policy(policy) => &policy.references,
         }
@@ -160,7 +178,8 @@ impl Resource {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Function, Self::Topic, Self::Trigger, Self::Policy];
+    pub const ALL: [Self; 6] =
+        [Self::Function, Self::Topic, Self::Trigger, Self::Policy, Self::Namespace, Self::Issuer];
 
     /// The word in a manifest: `Function`.
     pub const fn as_str(self) -> &'static str {
@@ -169,6 +188,8 @@ impl Kind {
             Self::Topic => "Topic",
             Self::Trigger => "Trigger",
             Self::Policy => "Policy",
+            Self::Namespace => "Namespace",
+            Self::Issuer => "Issuer",
         }
     }
 
@@ -179,6 +200,8 @@ impl Kind {
             Self::Topic => "topic",
             Self::Trigger => "trigger",
             Self::Policy => "policy",
+            Self::Namespace => "namespace",
+            Self::Issuer => "issuer",
         }
     }
 
@@ -189,6 +212,8 @@ impl Kind {
             Self::Topic => "topics",
             Self::Trigger => "triggers",
             Self::Policy => "policies",
+            Self::Namespace => "namespaces",
+            Self::Issuer => "issuers",
         }
     }
 }

@@ -5,11 +5,13 @@
 mod path_match;
 mod read;
 mod string_match;
+mod verb;
 
 use serde_json::{Map, Value, json};
 
 pub use path_match::PathMatch;
 pub use string_match::StringMatch;
+pub use verb::{RuleField, Verb};
 
 use crate::manifest::{Kind, Location, Metadata, Reference};
 use crate::value::{IpBlock, Name};
@@ -170,66 +172,6 @@ pub enum ConditionKey {
     AuthClaim(Vec<String>),
     /// `event.attributes[NAME]`: any attribute of the event. Verbs publish and deliver.
     EventAttribute(String),
-}
-
-/// What a call does to its target. One vocabulary for requests, events and administration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Verb {
-    /// `request`: an HTTP request to a function.
-    Request,
-    /// `publish`: an event to a topic.
-    Publish,
-    /// `consume`: a trigger reading a topic.
-    Consume,
-    /// `deliver`: an event to a function, through a trigger.
-    Deliver,
-    /// `egress`: a function calling out of the mesh.
-    Egress,
-    /// `read`: look at resources, events and decisions.
-    Read,
-    /// `apply`: change resources.
-    Apply,
-    /// `operate`: redrive, replay, drain.
-    Operate,
-}
-
-impl Verb {
-    /// Every verb, in the order of the documentation.
-    pub const ALL: [Self; 8] = [
-        Self::Request,
-        Self::Publish,
-        Self::Consume,
-        Self::Deliver,
-        Self::Egress,
-        Self::Read,
-        Self::Apply,
-        Self::Operate,
-    ];
-
-    /// The word in manifests, metrics and explanations.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Publish => "publish",
-            Self::Consume => "consume",
-            Self::Deliver => "deliver",
-            Self::Egress => "egress",
-            Self::Read => "read",
-            Self::Apply => "apply",
-            Self::Operate => "operate",
-        }
-    }
-
-    /// Whether the verb can be done to a resource of this kind at all.
-    pub const fn applies_to(self, kind: Kind) -> bool {
-        match self {
-            Self::Request | Self::Egress => matches!(kind, Kind::Function),
-            Self::Publish => matches!(kind, Kind::Topic),
-            Self::Consume => matches!(kind, Kind::Topic | Kind::Trigger),
-            Self::Deliver => matches!(kind, Kind::Function | Kind::Trigger),
-            Self::Read | Self::Apply | Self::Operate => true,
-        }
-    }
 }
 
 impl PolicySpec {

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use weft_functions::manifest::Kind;
 use weft_functions::value::{Name, Namespaced};
 
 pub mod dev;
@@ -150,6 +151,14 @@ impl Global {
                 target.namespace
             ))),
             _ => Ok(target),
+        }
+    }
+
+    /// As [`Self::target`], for a resource of any kind: a namespace lives in itself.
+    fn named(&self, kind: Kind, text: &str) -> anyhow::Result<Namespaced> {
+        match (kind, text.parse::<Name>()) {
+            (Kind::Namespace, Ok(name)) => Ok(Namespaced::new(name.clone(), name)),
+            _ => self.target(text),
         }
     }
 }

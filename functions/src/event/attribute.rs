@@ -88,7 +88,7 @@ fn check_dataschema(value: &str) -> Result<(), &'static str> {
 
 /// The characters of RFC 3986 with whole percent triplets. The parts are not taken apart: what a source means is its
 /// producer's business.
-fn is_uri_reference(value: &str) -> bool {
+pub(crate) fn is_uri_reference(value: &str) -> bool {
     let bytes = value.as_bytes();
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=".contains(&byte);
     bytes.iter().enumerate().all(|(at, byte)| match byte {

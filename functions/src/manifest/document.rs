@@ -10,6 +10,8 @@ use super::source::{Location, SourceFile};
 use super::tree::{self, Mark, Value};
 use super::{API_VERSION, Kind, Metadata, Resource, ResourceId, suggest};
 use crate::function::Function;
+use crate::issuer::Issuer;
+use crate::namespace::Namespace;
 use crate::policy::Policy;
 use crate::topic::{Topic, TopicSpec};
 use crate::trigger::Trigger;
@@ -20,7 +22,7 @@ use crate::value::Name;
 pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Kinds of the language that this version does not have.
-const LATER_KINDS: [&str; 3] = ["Namespace", "Issuer", "Route"];
+const LATER_KINDS: [&str; 1] = ["Route"];
 
 const ENVELOPE: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
 
@@ -125,6 +127,8 @@ fn read_resource(
         Kind::Function => Function::read(metadata, location, &spec, out).map(Resource::Function),
         Kind::Trigger => Trigger::read(metadata, location, &spec, out).map(Resource::Trigger),
         Kind::Policy => Some(Resource::Policy(Policy::read(metadata, location, &spec, out))),
+        Kind::Namespace => Some(Resource::Namespace(Namespace::read(metadata, location, &spec, out))),
+        Kind::Issuer => Issuer::read(metadata, location, &spec, out).map(Resource::Issuer),
         Kind::Topic => None,
     }
 }
@@ -161,12 +165,20 @@ fn read_kind(field: &Field<'_>, out: &mut Findings<'_>) -> Option<Kind> {
 /// Name and namespace, and where the name stands.
 fn read_metadata(document: &Section<'_>, kind: Option<Kind>, out: &mut Findings<'_>) -> Option<(Metadata, Mark)> {
     let metadata = document.require("metadata", out)?.section(&["name", "namespace"], out);
-    let namespace = match metadata.get("namespace") {
+    let given = metadata.get("namespace");
+    let namespace = match &given {
         Some(field) => field.name_in(out),
         None => Some(Name::default_namespace()),
     };
     let field = metadata.require("name", out)?;
     let name = field.name_in(out)?;
+    if kind == Some(Kind::Namespace) {
+        if let Some(elsewhere) = given.filter(|given| !given.is_text(name.as_str())) {
+            let message = format!("a Namespace lives in itself: leave this out, or write `{name}`");
+            elsewhere.report(Code::BadName, message, out);
+        }
+        return Some((Metadata { namespace: name.clone(), name }, field.at()));
+    }
     if kind == Some(Kind::Function) && is_reserved(name.as_str()) {
         let message = format!("`{name}` is reserved: `topics` takes events, and names ending in -NNNNN are revisions");
         field.report(Code::BadName, message, out);

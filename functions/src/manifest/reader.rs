@@ -11,7 +11,7 @@ use std::str::FromStr;
 use super::findings::Findings;
 use super::problem::{Code, Place};
 use super::suggest;
-use super::tree::{Entry, Mark, Node, Value};
+use super::tree::{self, Entry, Mark, Node, Value};
 use crate::value::{Duration, Name, Namespaced, Size};
 
 /// One value, with the path of keys that leads to it.
@@ -167,6 +167,21 @@ impl<'a> Field<'a> {
     /// Whether the value is exactly this text.
     pub(crate) fn is_text(&self, expected: &str) -> bool {
         matches!(&self.node.value, Value::Text(text) if text == expected)
+    }
+
+    /// Whether the value is a mapping.
+    pub(crate) fn is_mapping(&self) -> bool {
+        matches!(&self.node.value, Value::Map(_))
+    }
+
+    /// The value as JSON, whatever it is.
+    pub(crate) fn json(&self, out: &mut Findings<'_>) -> Option<serde_json::Value> {
+        let json = tree::to_json(self.node);
+        if json.is_none() {
+            let message = format!("`{}` has no form in JSON: a key is given twice, or a number is infinite", self.path);
+            self.report(Code::BadValue, message, out);
+        }
+        json
     }
 
     /// A text that a type reads itself.

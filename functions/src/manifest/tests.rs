@@ -104,6 +104,10 @@ fn defaults_are_the_documented_ones() {
 { apiVersion: weft.dev/v1alpha1, kind: Trigger, metadata: { name: bill }, spec: { topic: orders, function: billing } }
 ---
 { apiVersion: weft.dev/v1alpha1, kind: Policy, metadata: { name: none }, spec: {} }
+---
+{ apiVersion: weft.dev/v1alpha1, kind: Namespace, metadata: { name: shop }, spec: {} }
+---
+{ apiVersion: weft.dev/v1alpha1, kind: Issuer, metadata: { name: corp }, spec: { issuer: a, audiences: [ b ], jwksUri: https://c } }
 ";
     let read = parse_text(least).unwrap();
     let full = parse_text(ALL_KINDS).unwrap();
@@ -118,6 +122,10 @@ fn defaults_are_the_documented_ones() {
     assert!(matches!(&least.spec.destination, Destination::Function { path, .. } if path == "/"));
     let Resource::Policy(policy) = &read[3] else { panic!() };
     assert_eq!(policy.spec.to_json().to_string(), r#"{"action":"ALLOW","rules":[],"targets":[]}"#);
+    let expect = r#"{"quotas":{"functions":100,"instances":200,"publishBytesPerSecond":"10Mi"}}"#;
+    assert_eq!(read[4].to_json()["spec"].to_string(), expect);
+    let expect = r#"{"algorithms":["RS256","ES256","EdDSA"],"allowPrivate":false,"audiences":["b"],"fromHeaders":[{"name":"authorization","prefix":"Bearer "}],"issuer":"a","jwksUri":"https://c/","passClaims":[]}"#;
+    assert_eq!(read[5].to_json()["spec"].to_string(), expect);
     assert_eq!(full_function.spec.limits.memory, Size::from_mebibytes(64));
     assert_eq!(full_function.spec.scale.idle, Duration::from_secs(60));
 }
@@ -140,6 +148,32 @@ apiVersion: weft.dev/v1alpha1
 kind: Policy
 metadata: { name: all, namespace: weft-system }
 spec: { action: DENY, rules: [ {}, { from: [ { source: { notPrincipals: [ a* ] } } ] } ] }
+---
+apiVersion: weft.dev/v1alpha1
+kind: Namespace
+metadata: { name: shop }
+spec: { default: deny, sourcePrefixes: [ /shop ], quotas: { functions: 7, publishBytesPerSecond: 1Mi } }
+---
+apiVersion: weft.dev/v1alpha1
+kind: Namespace
+metadata: { name: open, namespace: open }
+spec: {}
+---
+apiVersion: weft.dev/v1alpha1
+kind: Issuer
+metadata: { name: corp, namespace: weft-system }
+spec: { issuer: "https://id.corp.example", audiences: [ weft ], jwksUri: "https://id.corp.example/jwks", algorithms: [ ES384 ],
+        fromHeaders: [ { name: X-Token }, { name: authorization, prefix: "Bearer " } ], passClaims: [ role ] }
+---
+apiVersion: weft.dev/v1alpha1
+kind: Issuer
+metadata: { name: inline }
+spec:
+  issuer: inline
+  audiences: [ weft, shop ]
+  allowPrivate: true
+  jwks: |
+    { "keys": [ { "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "n": [ 1, 1.5, null, true ] } ] }
 "#;
     let spec_of = |resource: &Resource| resource.to_json()["spec"].clone();
     for resource in parse_text(&format!("{ALL_KINDS}---{REST}---{url}")).unwrap() {

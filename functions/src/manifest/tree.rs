@@ -127,6 +127,27 @@ pub(crate) fn from_json(json: &serde_json::Value, at: Mark) -> Node {
     Node { value, at }
 }
 
+/// The JSON value of a tree; `None` if JSON has no form for it: an infinite number, or a key given twice.
+pub(crate) fn to_json(node: &Node) -> Option<serde_json::Value> {
+    Some(match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Integer(value) => serde_json::Number::from_i128(*value)?.into(),
+        Value::Float(value) => serde_json::Number::from_f64(*value)?.into(),
+        Value::Text(text) => text.as_str().into(),
+        Value::List(items) => serde_json::Value::Array(items.iter().map(to_json).collect::<Option<_>>()?),
+        Value::Map(entries) => {
+            let mut fields = serde_json::Map::new();
+            for entry in entries {
+                if fields.insert(entry.key.clone(), to_json(&entry.node)?).is_some() {
+                    return None;
+                }
+            }
+            serde_json::Value::Object(fields)
+        }
+    })
+}
+
 fn options() -> Options {
     let budget = serde_saphyr::budget! {
         max_depth: DEPTH,

@@ -9,7 +9,7 @@ use super::{Global, get, terminal};
 /// `weft delete KIND NAME`
 #[derive(Debug, clap::Args)]
 pub(super) struct DeleteArgs {
-    /// function, topic, trigger or policy
+    /// function, topic, trigger, policy, namespace or issuer
     #[arg(value_parser = get::kind)]
     kind: Kind,
     /// The resource's name, or NAMESPACE/NAME
@@ -17,7 +17,7 @@ pub(super) struct DeleteArgs {
 }
 
 pub(super) async fn run(args: &DeleteArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let target = global.target(&args.name)?;
+    let target = global.named(args.kind, &args.name)?;
     let admin = global.client()?;
     let what = format!("deleting {} {target}", args.kind.singular());
     let changed = terminal::with_spinner(&what, admin.delete(args.kind, &target)).await?;

@@ -15,7 +15,7 @@ use super::{Global, get, table, terminal};
 /// `weft describe KIND NAME`
 #[derive(Debug, clap::Args)]
 pub(super) struct DescribeArgs {
-    /// function, topic, trigger or policy
+    /// function, topic, trigger, policy, namespace or issuer
     #[arg(value_parser = get::kind)]
     kind: Kind,
     /// The resource's name, or NAMESPACE/NAME
@@ -29,7 +29,7 @@ struct Section {
 }
 
 pub(super) async fn run(args: &DescribeArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    let resource = global.client()?.resource(args.kind, &global.target(&args.name)?).await?;
+    let resource = global.client()?.resource(args.kind, &global.named(args.kind, &args.name)?).await?;
     if global.json() {
         terminal::say_json(&resource)?;
     } else {
@@ -45,6 +45,8 @@ fn described(kind: Kind, resource: &Value) -> String {
         Kind::Topic => topic(resource, &spec),
         Kind::Trigger => trigger(resource, &spec),
         Kind::Policy => policy(resource, &spec),
+        Kind::Namespace => namespace(resource, &spec),
+        Kind::Issuer => issuer(resource, &spec),
     };
     sections.retain(|section| !section.rows.is_empty());
     let name = text(resource, "/metadata/name").unwrap_or_default();
@@ -139,6 +141,33 @@ fn policy(resource: &Value, spec: &Value) -> Vec<Section> {
             .and(vec![("targets".to_owned(), targets)])
             .and(owner(resource)),
         Section::new("Rules (one must match)", numbered(spec, "rules")),
+    ]
+}
+
+fn namespace(resource: &Value, spec: &Value) -> Vec<Section> {
+    let default = text(spec, "/default").unwrap_or_else(|| "what the node says".to_owned());
+    let sources = text(spec, "/sourcePrefixes").unwrap_or_else(|| "any".to_owned());
+    let used = [("functions", "/status/functions"), ("instances", "/status/instances")];
+    vec![
+        Section::new("", vec![("default".to_owned(), default), ("sources".to_owned(), sources)]).and(owner(resource)),
+        Section::new("Quotas", all_of(spec, "quotas")),
+        Section::new("Now", picked(resource, &used)),
+    ]
+}
+
+fn issuer(resource: &Value, spec: &Value) -> Vec<Section> {
+    let head = [
+        ("issuer", "/issuer"),
+        ("audiences", "/audiences"),
+        ("keys", "/jwksUri"),
+        ("allow private", "/allowPrivate"),
+        ("algorithms", "/algorithms"),
+        ("pass claims", "/passClaims"),
+    ];
+    vec![
+        Section::new("", picked(spec, &head)).and(owner(resource)),
+        Section::new("Tokens are in", numbered(spec, "fromHeaders")),
+        Section::new("Keys", numbered(spec.get("jwks").unwrap_or(&Value::Null), "keys")),
     ]
 }
 

@@ -14,7 +14,7 @@ use super::{DEFAULT_NAMESPACE, Global, table, terminal};
 /// `weft get KIND [NAME]`
 #[derive(Debug, clap::Args)]
 pub(super) struct GetArgs {
-    /// function, topic, trigger, policy or all
+    /// function, topic, trigger, policy, namespace, issuer or all
     #[arg(value_parser = kinds)]
     kind: Kinds,
     /// The resource's name, or NAMESPACE/NAME; without it all are listed, of every namespace unless -n is given
@@ -74,6 +74,26 @@ const POLICY: [Column; 5] = [
     ("SOURCE", |item| cell(item, "/status/source")),
 ];
 
+/// A namespace lives in itself, so the column `NAMESPACE` would say nothing.
+const NAMESPACES: [Column; 7] = [
+    NAME,
+    ("DEFAULT", |item| cell(item, "/spec/default")),
+    ("FUNCTIONS", |item| used(item, "/status/functions", "/spec/quotas/functions")),
+    ("INSTANCES", |item| used(item, "/status/instances", "/spec/quotas/instances")),
+    ("PUBLISH/S", |item| cell(item, "/spec/quotas/publishBytesPerSecond")),
+    ("SOURCES", |item| cell(item, "/spec/sourcePrefixes")),
+    ("SOURCE", |item| cell(item, "/status/source")),
+];
+
+const ISSUER: [Column; 6] = [
+    NAME,
+    NAMESPACE,
+    ("ISSUER", |item| cell(item, "/spec/issuer")),
+    ("AUDIENCES", |item| cell(item, "/spec/audiences")),
+    ("KEYS", |item| cell(item, "/status/keys")),
+    ("SOURCE", |item| cell(item, "/status/source")),
+];
+
 pub(super) async fn run(args: &GetArgs, global: &Global) -> anyhow::Result<ExitCode> {
     match (args.kind, &args.name) {
         (Kinds::One(kind), Some(name)) => one(kind, name, global).await,
@@ -86,7 +106,7 @@ pub(super) async fn run(args: &GetArgs, global: &Global) -> anyhow::Result<ExitC
 }
 
 async fn one(kind: Kind, name: &str, global: &Global) -> anyhow::Result<ExitCode> {
-    let item = global.client()?.resource(kind, &global.target(name)?).await?;
+    let item = global.client()?.resource(kind, &global.named(kind, name)?).await?;
     if global.json() {
         terminal::say_json(&item)?;
     } else {
@@ -128,6 +148,8 @@ fn rendered(kind: Kind, items: &[Value]) -> String {
         Kind::Topic => &TOPIC,
         Kind::Trigger => &TRIGGER,
         Kind::Policy => &POLICY,
+        Kind::Namespace => &NAMESPACES,
+        Kind::Issuer => &ISSUER,
     };
     // Most people have one namespace, and a terminal 80 columns.
     let is_default = |item: &Value| cell(item, "/metadata/namespace") == DEFAULT_NAMESPACE;
@@ -156,6 +178,11 @@ fn nothing(kinds: &[Kind], namespace: Option<&str>) -> String {
 
 fn or_nothing(count: Option<u64>) -> String {
     count.map_or_else(|| table::NOTHING.to_owned(), |count| count.to_string())
+}
+
+/// `2/100`: how much of a quota is used.
+fn used(item: &Value, now: &str, quota: &str) -> String {
+    format!("{}/{}", cell(item, now), cell(item, quota))
 }
 
 /// A policy without targets binds its whole namespace, which is the opposite of nothing.
@@ -211,6 +238,23 @@ mod tests {
             Kind::Policy,
             item(&json!({"action": "ALLOW", "source": "app.yaml:3"})),
             "NAME   ACTION   TARGETS      SOURCE\nn      ALLOW    everything   app.yaml:3",
+        );
+        let quotas = json!({"functions": 100, "instances": 200, "publishBytesPerSecond": "10Mi"});
+        check(
+            Kind::Namespace,
+            json!({"metadata": {"name": "shop", "namespace": "shop"},
+                "spec": {"default": "deny", "sourcePrefixes": ["/shop", "urn:shop"], "quotas": quotas},
+                "status": {"functions": 2, "instances": 1, "source": "app.yaml:3"}}),
+            "NAME   DEFAULT   FUNCTIONS   INSTANCES   PUBLISH/S   SOURCES          SOURCE\n\
+             shop   deny      2/100       1/200       10Mi        /shop,urn:shop   app.yaml:3",
+        );
+        check(
+            Kind::Issuer,
+            json!({"metadata": {"name": "n", "namespace": "default"},
+                "spec": {"issuer": "https://id.example", "audiences": ["weft"]},
+                "status": {"keys": "inline", "source": "api"}}),
+            "NAME   ISSUER               AUDIENCES   KEYS     SOURCE\n\
+             n      https://id.example   weft        inline   api",
         );
     }
 

@@ -128,6 +128,19 @@ fn a_name_may_carry_its_namespace() {
 }
 
 #[test]
+fn a_namespace_lives_in_itself() {
+    let check = |line: &str, kind: Kind, name: &str, expect: &str| {
+        let global = Cli::try_parse_from(words(line)).unwrap().global;
+        assert_eq!(global.named(kind, name).unwrap().to_string(), expect, "{line}");
+    };
+    check("weft get all", Kind::Namespace, "shop", "shop/shop");
+    check("weft get all -n default", Kind::Namespace, "shop", "shop/shop");
+    check("weft get all", Kind::Namespace, "shop/shop", "shop/shop");
+    check("weft get all", Kind::Issuer, "corp", "default/corp");
+    check("weft get all -n shop", Kind::Issuer, "corp", "shop/corp");
+}
+
+#[test]
 fn completions_know_every_command_and_no_later_one() {
     let mut script = Vec::new();
     clap_complete::generate(clap_complete::Shell::Bash, &mut Cli::command(), "weft", &mut script);

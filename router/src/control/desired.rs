@@ -241,7 +241,7 @@ impl Plan {
         let has_data = |id: &&ResourceId| match id.kind {
             Kind::Trigger => true,
             Kind::Topic => api_owned(id),
-            Kind::Function | Kind::Policy => false,
+            Kind::Function | Kind::Policy | Kind::Namespace | Kind::Issuer => false,
         };
         self.delete.iter().filter(has_data).cloned().collect()
     }
@@ -327,6 +327,8 @@ fn same_spec(a: &Resource, b: &Resource) -> bool {
         (Resource::Topic(a), Resource::Topic(b)) => a.spec == b.spec,
         (Resource::Trigger(a), Resource::Trigger(b)) => a.spec == b.spec,
         (Resource::Policy(a), Resource::Policy(b)) => a.spec == b.spec,
+        (Resource::Namespace(a), Resource::Namespace(b)) => a.spec == b.spec,
+        (Resource::Issuer(a), Resource::Issuer(b)) => a.spec == b.spec,
         _ => false,
     }
 }

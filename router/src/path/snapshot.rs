@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use weft_eventlog::{Consumer, Topic as TopicLog};
 use weft_functions::function::Function;
+use weft_functions::issuer::Issuer;
+use weft_functions::namespace::Namespace;
 use weft_functions::topic::Topic;
 use weft_functions::trigger::Trigger;
-use weft_functions::value::Namespaced;
+use weft_functions::value::{Name, Namespaced};
 use weft_runtime::Revision;
 
 use super::call::Target;
@@ -27,9 +29,26 @@ pub struct Snapshot {
     pub triggers: BTreeMap<Namespaced, Arc<DeployedTrigger>>,
     /// All policies, compiled.
     pub policy: PolicyIndex,
+    /// The namespaces that have a document of their own.
+    pub namespaces: HashMap<Name, Arc<DeployedNamespace>>,
+    /// Whose tokens count, ordered by namespace and name. Shared with the snapshot before as long as they stay the same.
+    pub issuers: Vec<Arc<Issuer>>,
 }
 
 impl Snapshot {
+    /// A snapshot of policies alone, which is how every mesh begins.
+    pub fn of_policy(number: u64, policy: PolicyIndex) -> Self {
+        Self {
+            number,
+            functions: HashMap::new(),
+            topics: HashMap::new(),
+            triggers: BTreeMap::new(),
+            policy,
+            namespaces: HashMap::new(),
+            issuers: Vec::new(),
+        }
+    }
+
     /// Whether the target exists here. What lies outside is not ours to know, so it does.
     pub fn has(&self, target: &Target) -> bool {
         match target {
@@ -76,4 +95,17 @@ pub struct DeployedTrigger {
     pub identity: SpiffeId,
     /// What keeps its position.
     pub consumer: Arc<dyn Consumer>,
+}
+
+/// A namespace with a document of its own.
+pub struct DeployedNamespace {
+    /// As it was written.
+    pub resource: Namespace,
+}
+
+impl DeployedNamespace {
+    /// A namespace of which nothing is used yet.
+    pub fn new(resource: Namespace) -> Self {
+        Self { resource }
+    }
 }

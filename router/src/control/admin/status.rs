@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 use weft_functions::function::Function;
-use weft_functions::manifest::Resource;
+use weft_functions::issuer::{Issuer, KeySource};
+use weft_functions::manifest::{Kind, Resource};
+use weft_functions::namespace::Namespace;
 use weft_functions::policy::Policy;
 use weft_functions::topic::Topic;
 use weft_functions::trigger::{Destination, Trigger};
@@ -21,6 +23,8 @@ pub(super) fn resource(state: &AdminState, view: &View, entry: &Entry) -> Value 
         Resource::Topic(topic) => of_topic(state, view, topic),
         Resource::Trigger(trigger) => of_trigger(view, trigger),
         Resource::Policy(policy) => of_policy(policy),
+        Resource::Namespace(namespace) => of_namespace(view, namespace),
+        Resource::Issuer(issuer) => of_issuer(view, issuer),
     };
     status["source"] = match entry.owner {
         Owner::File => entry.resource.location().to_string().into(),
@@ -114,6 +118,23 @@ fn of_trigger(view: &View, trigger: &Trigger) -> Value {
 
 fn of_policy(policy: &Policy) -> Value {
     json!({ "action": policy.spec.action.as_str() })
+}
+
+fn of_namespace(view: &View, namespace: &Namespace) -> Value {
+    let name = &namespace.metadata.name;
+    let functions = view.desired.entries.keys().filter(|id| id.kind == Kind::Function && id.namespace == *name);
+    json!({ "functions": functions.count(), "ready": view.snapshot.namespaces.contains_key(name) })
+}
+
+fn of_issuer(view: &View, issuer: &Issuer) -> Value {
+    json!({
+        "issuer": issuer.spec.issuer,
+        "keys": match &issuer.spec.keys {
+            KeySource::Inline(_) => "inline".to_owned(),
+            KeySource::Uri(uri) => uri.to_string(),
+        },
+        "ready": view.snapshot.issuers.iter().any(|known| known.metadata == issuer.metadata),
+    })
 }
 
 fn url(state: &AdminState, host: &str) -> String {

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use weft_eventlog::{Consumer, LogError, Start};
+use weft_functions::issuer::Issuer;
 use weft_functions::manifest::Resource;
+use weft_functions::namespace::Namespace;
 use weft_functions::trigger::{StartFrom, Trigger};
 use weft_functions::value::Namespaced;
 
@@ -13,17 +15,11 @@ use super::super::desired::Desired;
 use super::stage::Stage;
 use super::{Lacking, Parts};
 use crate::path::policy::{Default, PolicyIndex};
-use crate::path::snapshot::{DeployedTrigger, Snapshot};
+use crate::path::snapshot::{DeployedNamespace, DeployedTrigger, Snapshot};
 
 /// The snapshot before the first apply.
 pub(super) fn empty(default: Default) -> Snapshot {
-    Snapshot {
-        number: 0,
-        functions: HashMap::new(),
-        topics: HashMap::new(),
-        triggers: BTreeMap::new(),
-        policy: PolicyIndex::new(default, []),
-    }
+    Snapshot::of_policy(0, PolicyIndex::new(default, []))
 }
 
 /// The snapshot of `desired`, and what it lacks. Opens the consumers of new triggers: their position begins only now
@@ -31,10 +27,15 @@ pub(super) fn empty(default: Default) -> Snapshot {
 pub(super) async fn snapshot(parts: &Parts, before: &Snapshot, desired: &Desired, stage: Stage) -> (Snapshot, Lacking) {
     let Stage { functions, topics, mut lacking, .. } = stage;
     let (mut triggers, mut policies) = (BTreeMap::new(), Vec::new());
+    let (mut namespaces, mut issuers) = (HashMap::new(), Vec::new());
     for (id, entry) in &desired.entries {
         match &entry.resource {
             Resource::Function(_) | Resource::Topic(_) => {}
             Resource::Policy(policy) => policies.push(policy.clone()),
+            Resource::Issuer(issuer) => issuers.push(shared_issuer(before, issuer)),
+            Resource::Namespace(namespace) => {
+                namespaces.insert(id.name.clone(), shared_namespace(before, namespace));
+            }
             Resource::Trigger(trigger) => match deployed(parts, before, trigger).await {
                 Ok(deployed) => {
                     triggers.insert(deployed.name.clone(), deployed);
@@ -47,7 +48,18 @@ pub(super) async fn snapshot(parts: &Parts, before: &Snapshot, desired: &Desired
         }
     }
     let policy = PolicyIndex::new(parts.default, policies);
-    (Snapshot { number: desired.number, functions, topics, triggers, policy }, lacking)
+    (Snapshot { number: desired.number, functions, topics, triggers, policy, namespaces, issuers }, lacking)
+}
+
+/// The issuer as the snapshot before has it, if it is the same: whoever keeps keys and verified tokens by it goes on.
+fn shared_issuer(before: &Snapshot, issuer: &Issuer) -> Arc<Issuer> {
+    let same = before.issuers.iter().find(|current| ***current == *issuer);
+    same.cloned().unwrap_or_else(|| Arc::new(issuer.clone()))
+}
+
+fn shared_namespace(before: &Snapshot, namespace: &Namespace) -> Arc<DeployedNamespace> {
+    let same = before.namespaces.get(&namespace.metadata.name).filter(|current| current.resource == *namespace);
+    same.cloned().unwrap_or_else(|| Arc::new(DeployedNamespace::new(namespace.clone())))
 }
 
 async fn deployed(parts: &Parts, before: &Snapshot, trigger: &Trigger) -> Result<Arc<DeployedTrigger>, LogError> {

@@ -95,7 +95,7 @@ impl Stage {
             let filled = match &entry.resource {
                 Resource::Function(function) => self.function(parts, before, id, entry, function).await,
                 Resource::Topic(topic) => self.topic(parts, before, topic).await,
-                Resource::Trigger(_) | Resource::Policy(_) => Ok(()),
+                Resource::Trigger(_) | Resource::Policy(_) | Resource::Namespace(_) | Resource::Issuer(_) => Ok(()),
             };
             filled.err().and_then(|failure| failures.insert(id.clone(), failure));
         }

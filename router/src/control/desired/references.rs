@@ -13,7 +13,7 @@ pub(super) fn misses(resource: &Resource, gone: &ResourceId, after: &Desired) ->
     let is =
         |kind: Kind, name: &Namespaced| gone.kind == kind && gone.namespace == name.namespace && gone.name == name.name;
     match resource {
-        Resource::Function(_) | Resource::Topic(_) => false,
+        Resource::Function(_) | Resource::Topic(_) | Resource::Namespace(_) | Resource::Issuer(_) => false,
         Resource::Trigger(trigger) => {
             let spec = &trigger.spec;
             let function = match &spec.destination {

@@ -1,7 +1,5 @@
 //! The policy table: what each combination of policies says of each caller, verb and target.
 
-use std::collections::{BTreeMap, HashMap};
-
 use weft_functions::manifest::{Resource, SourceFile, parse};
 use weft_functions::policy::{Policy, Verb};
 
@@ -27,13 +25,7 @@ fn policy(name: &str, namespace: &str, action: &str, targets: &str, rules: &str)
 
 fn snapshot(default: Default, text: &str) -> Snapshot {
     let policies = if text.is_empty() { Vec::new() } else { policies(text) };
-    Snapshot {
-        number: 1,
-        functions: HashMap::new(),
-        topics: HashMap::new(),
-        triggers: BTreeMap::new(),
-        policy: PolicyIndex::new(default, policies),
-    }
+    Snapshot::of_policy(1, PolicyIndex::new(default, policies))
 }
 
 fn question<'a>(verb: Verb, target: &'a Target, caller: &'a Caller) -> Question<'a> {
