@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod cesql;
 pub mod event;
 pub mod filter;
 pub mod function;
@@ -10,6 +11,9 @@ pub mod policy;
 pub mod topic;
 pub mod trigger;
 pub mod value;
+
+#[cfg(test)]
+mod vectors;
 
 pub use event::{Event, EventError, EventErrorKind, EventLimits};
 pub use filter::{Filter, FilterVerdict, Filters};

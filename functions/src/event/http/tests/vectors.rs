@@ -1,24 +1,11 @@
 //! The vectors of cloudevents/conformance and the JSON schema of cloudevents/spec.
 
-use std::path::Path;
-
 use serde_json::{Map, Value};
 
 use super::*;
 
-/// The folder of vectors is `WEFT_VECTORS`, from the project's root. Without it the test passes, unless `CI` is set.
 fn read_vector(name: &str) -> Option<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let folder = std::env::var_os("WEFT_VECTORS").unwrap_or_else(|| "../shared/vectors".into());
-    let path = root.join(folder).join("cloudevents").join(name);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "cannot read {}: {error}; set WEFT_VECTORS", path.display());
-            eprintln!("skipped: cannot read {}: {error}; set WEFT_VECTORS", path.display());
-            None
-        }
-    }
+    crate::vectors::read(&format!("cloudevents/{name}"))
 }
 
 /// One scenario of the feature: the request between the first `"""`, the table, the JSON between the second.
