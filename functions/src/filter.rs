@@ -1,5 +1,5 @@
-//! Filters of a trigger: the dialects of the CloudEvents Subscriptions API (section 3.2.4) that need no expression
-//! language.
+//! Filters of a trigger: the dialects of the CloudEvents Subscriptions API (section 3.2.4), with its expression language
+//! under the name `cesql`.
 //!
 //! Pure and separate from delivery, so that `explain` and the live path ask the same question.
 
@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::cesql::{Expression, Refusal};
 use crate::event::Event;
 
 /// One filter expression.
@@ -29,6 +30,9 @@ pub enum Filter {
     Any(Vec<Filter>),
     /// The filter fails.
     Not(Box<Filter>),
+    /// The expression is true for the event. It is not when its evaluation ends in an error, and a `Not` around it then
+    /// passes, as around any filter that fails.
+    Cesql(Expression),
 }
 
 /// An attribute and the text it is compared with.
@@ -51,7 +55,8 @@ pub enum FilterVerdict {
     Pass,
     /// The event is not delivered.
     Fail {
-        /// The first filter that failed, in words: `prefix type=com.x`.
+        /// The first filter that failed, in words: `prefix type=com.x`. Of `cesql` the term that decided, and the error
+        /// if there was one: `cesql amount > 10: missingAttribute: the event has no attribute amount`.
         first_failing: String,
     },
 }
@@ -88,6 +93,7 @@ impl Filter {
             Self::All(filters) => filters.iter().all(|filter| filter.passes(event)),
             Self::Any(filters) => filters.iter().any(|filter| filter.passes(event)),
             Self::Not(filter) => !filter.passes(event),
+            Self::Cesql(expression) => expression.holds(event),
         }
     }
 
@@ -98,13 +104,13 @@ impl Filter {
             Self::Exact(_) => actual == condition.value,
             Self::Prefix(_) => actual.starts_with(&condition.value),
             Self::Suffix(_) => actual.ends_with(&condition.value),
-            Self::All(_) | Self::Any(_) | Self::Not(_) => false,
+            Self::All(_) | Self::Any(_) | Self::Not(_) | Self::Cesql(_) => false,
         }
     }
 
-    /// The smallest part that explains why `event` fails `self`: the first failing condition, within `all` the first
-    /// failing filter, and `any` and `not` as they stand.
-    fn first_failing<'a>(&'a self, event: &Event) -> Failing<'a> {
+    /// The smallest part that explains why `event` fails `self`: the first failing condition or term, within `all` the
+    /// first failing filter, and `any` and `not` as they stand. With `any` goes the first error inside.
+    fn first_failing<'a>(&'a self, event: &'a Event) -> Failing<'a> {
         match self {
             Self::Exact(conditions) | Self::Prefix(conditions) | Self::Suffix(conditions) => {
                 match conditions.iter().find(|condition| !self.holds(condition, event)) {
@@ -116,7 +122,12 @@ impl Filter {
                 Some(filter) => filter.first_failing(event),
                 None => Failing::Filter(self),
             },
-            Self::Any(_) | Self::Not(_) => Failing::Filter(self),
+            Self::Any(filters) => {
+                let mut inner = filters.iter().map(|filter| filter.first_failing(event));
+                inner.find_map(Failing::error).map_or(Failing::Filter(self), |error| Failing::Because(self, error))
+            }
+            Self::Not(_) => Failing::Filter(self),
+            Self::Cesql(expression) => expression.refusal(event).map_or(Failing::Filter(self), Failing::Term),
         }
     }
 
@@ -129,6 +140,7 @@ impl Filter {
             Self::All(_) => "all",
             Self::Any(_) => "any",
             Self::Not(_) => "not",
+            Self::Cesql(_) => "cesql",
         }
     }
 
@@ -140,12 +152,13 @@ impl Filter {
             }
             Self::All(filters) | Self::Any(filters) => Value::from_iter(filters.iter().map(Self::to_json)),
             Self::Not(filter) => filter.to_json(),
+            Self::Cesql(expression) => expression.as_str().into(),
         };
         Value::Object(Map::from_iter([(self.dialect().to_owned(), body)]))
     }
 }
 
-/// `exact type=a subject=b`, `any[prefix type=a, not exact source=/b]`.
+/// `exact type=a subject=b`, `any[prefix type=a, not exact source=/b]`, `cesql amount > 10`.
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.dialect())?;
@@ -160,6 +173,7 @@ impl fmt::Display for Filter {
                 f.write_str("]")
             }
             Self::Not(filter) => write!(f, " {filter}"),
+            Self::Cesql(expression) => write!(f, " {expression}"),
         }
     }
 }
@@ -168,6 +182,20 @@ impl fmt::Display for Filter {
 enum Failing<'a> {
     Condition(&'a Filter, &'a Condition),
     Filter(&'a Filter),
+    /// Of an expression.
+    Term(Refusal<'a>),
+    /// A filter, and the error inside it.
+    Because(&'a Filter, Refusal<'a>),
+}
+
+impl<'a> Failing<'a> {
+    /// The expression that could not be evaluated, if this is why the filter fails.
+    fn error(self) -> Option<Refusal<'a>> {
+        match self {
+            Self::Term(refusal) | Self::Because(_, refusal) => refusal.error.is_some().then_some(refusal),
+            Self::Condition(..) | Self::Filter(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Failing<'_> {
@@ -177,6 +205,8 @@ impl fmt::Display for Failing<'_> {
                 write!(f, "{} {}={}", filter.dialect(), condition.attribute, condition.value)
             }
             Self::Filter(filter) => write!(f, "{filter}"),
+            Self::Term(refusal) => write!(f, "cesql {refusal}"),
+            Self::Because(filter, refusal) => write!(f, "{filter}, where cesql {refusal}"),
         }
     }
 }

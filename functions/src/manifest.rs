@@ -11,6 +11,7 @@ mod references;
 mod source;
 mod suggest;
 mod tree;
+mod within;
 
 use std::fmt;
 use std::str::FromStr;

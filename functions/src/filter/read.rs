@@ -1,10 +1,11 @@
 //! Reads a Trigger's filters and notes every mistake in them.
 
 use super::{Condition, Filter, Filters};
+use crate::cesql::{Expression, Type};
 use crate::event::is_attribute_name;
 use crate::manifest::{Code, Field, Findings};
 
-const DIALECTS: [&str; 6] = ["exact", "prefix", "suffix", "all", "any", "not"];
+const DIALECTS: [&str; 7] = ["exact", "prefix", "suffix", "all", "any", "not", "cesql"];
 
 /// Filters of one list, and conditions of one filter.
 const ENTRIES: usize = 256;
@@ -25,7 +26,7 @@ impl Filter {
             field.report(Code::BadValue, format!("filters may nest at most {DEPTH} deep"), out);
             return None;
         }
-        let section = field.section_of(&DIALECTS, &["cesql"], out);
+        let section = field.section(&DIALECTS, out);
         let given: Vec<_> = DIALECTS.iter().filter_map(|key| Some((*key, section.get(key)?))).collect();
         let (dialect, body) = match given.as_slice() {
             [one] => one,
@@ -43,6 +44,7 @@ impl Filter {
             "suffix" => Self::Suffix(read_conditions(body, out)),
             "all" => Self::All(read_nested(body, depth, out)),
             "any" => Self::Any(read_nested(body, depth, out)),
+            "cesql" => Self::Cesql(read_expression(body, out)?),
             _ => Self::Not(Box::new(Self::read(body, depth + 1, out)?)),
         })
     }
@@ -51,6 +53,20 @@ impl Filter {
 fn read_nested(field: &Field<'_>, depth: usize, out: &mut Findings<'_>) -> Vec<Filter> {
     let entries = field.some(ENTRIES, out);
     entries.iter().filter_map(|entry| Filter::read(entry, depth + 1, out)).collect()
+}
+
+/// An expression that can be true. One that is always a number or a text could never let an event pass.
+fn read_expression(field: &Field<'_>, out: &mut Findings<'_>) -> Option<Expression> {
+    let text = field.text(out)?;
+    let (at, message) = match Expression::parse(text) {
+        Ok(expression) => match expression.result_type() {
+            None | Some(Type::Boolean) => return Some(expression),
+            Some(ty) => (0, format!("the result is of type {ty}, expected Boolean: compare it with something")),
+        },
+        Err(error) => (error.at, error.message),
+    };
+    field.report_within(at, Code::BadValue, message, out);
+    None
 }
 
 /// `{ attribute: text, … }`. Neither may be empty (Subscriptions API, section 3.2.4.1).

@@ -50,6 +50,12 @@ impl<'s> Findings<'s> {
         self.lines.get(index).map(|line| Snippet::new(line, at.width))
     }
 
+    /// The lines of the file from the one that holds the mark.
+    pub(super) fn lines_from(&self, at: Mark) -> &[&'s str] {
+        let line = usize::try_from(self.location(at).line).unwrap_or(usize::MAX);
+        self.lines.get(line.saturating_sub(1)..).unwrap_or_default()
+    }
+
     /// Notes a mistake.
     pub(crate) fn report(&mut self, at: Mark, path: &str, code: Code, message: impl Into<String>) {
         if self.problems.len() >= MOST_PROBLEMS {

@@ -12,6 +12,7 @@ use super::findings::Findings;
 use super::problem::{Code, Place};
 use super::suggest;
 use super::tree::{self, Entry, Mark, Node, Value};
+use super::within;
 use crate::value::{Duration, Name, Namespaced, Size};
 
 /// One value, with the path of keys that leads to it.
@@ -54,6 +55,16 @@ impl<'a> Field<'a> {
     /// Notes a mistake at this value.
     pub(crate) fn report(&self, code: Code, message: impl Into<String>, out: &mut Findings<'_>) {
         out.report(self.node.at, &self.path, code, message);
+    }
+
+    /// Notes a mistake inside a text, so many bytes after its beginning.
+    pub(crate) fn report_within(&self, bytes: usize, code: Code, message: String, out: &mut Findings<'_>) {
+        let Value::Text(text) = &self.node.value else { return self.report(code, message, out) };
+        let before = text.get(..bytes).unwrap_or(text);
+        let at = within::mark(self.node.at, before, out.lines_from(self.node.at));
+        // The number helps where no caret can: a folded text, or JSON.
+        let message = format!("`{}`, character {}: {message}", self.path, before.chars().count() + 1);
+        out.report(at, &self.path, code, message);
     }
 
     fn wrong_type(&self, expected: &str, out: &mut Findings<'_>) {

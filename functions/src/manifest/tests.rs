@@ -36,7 +36,7 @@ kind: Trigger
 metadata: { name: bill-orders }
 spec:
   topic: orders
-  filters: [ { exact: { type: order.created } }, { not: { any: [ { prefix: { source: /test } }, { suffix: { id: "-x" } } ] } } ]
+  filters: [ { exact: { type: order.created } }, { not: { any: [ { prefix: { source: /test } }, { suffix: { id: "-x" } }, { cesql: "EXISTS weftreplay" } ] } }, { cesql: "amount > 10 AND subject LIKE 'gift\\_%'" } ]
   function: billing
   path: /events
   reply: { topic: invoices }
@@ -82,7 +82,7 @@ fn every_kind_reads() {
     let Resource::Trigger(trigger) = &resources[2] else { panic!() };
     assert_eq!(trigger.spec.reply.as_ref().unwrap().to_string(), "default/invoices");
     assert_eq!(trigger.spec.delivery.dead_letter.as_ref().unwrap().to_string(), "shop/orders-dead");
-    assert_eq!(trigger.spec.filters.0.len(), 2);
+    assert_eq!(trigger.spec.filters.0.len(), 3);
     let Destination::Function { function, path } = &trigger.spec.destination else { panic!() };
     assert_eq!((function.to_string().as_str(), path.as_str()), ("default/billing", "/events"));
     let Resource::Policy(policy) = &resources[3] else { panic!() };

@@ -7,7 +7,7 @@ use weft_tests::events::{batch, event};
 use weft_tests::{Project, Sink, manifest};
 
 /// A filter list, and the ids of the events that pass it.
-const ROWS: [(&str, &str); 16] = [
+const ROWS: [(&str, &str); 20] = [
     ("[]", "abcde"),
     ("[ { exact: { type: order.created } } ]", "ab"),
     ("[ { exact: { type: order.created, region: eu } } ]", "a"),
@@ -24,6 +24,11 @@ const ROWS: [(&str, &str); 16] = [
     ("[ { not: { exact: { region: eu } } } ]", "bde"),
     ("[ { exact: { type: order.created } }, { not: { prefix: { subject: gift- } } } ]", "a"),
     ("[ { not: { any: [ { exact: { type: order.created } }, { not: { exact: { source: /test } } } ] } } ]", "cde"),
+    ("[ { cesql: \"type LIKE 'order.%' AND NOT (subject LIKE 'gift-%')\" } ]", "a"),
+    // Events without a region: the error fails the filter, and passes the `not` around it.
+    ("[ { cesql: \"region = 'eu'\" } ]", "ac"),
+    ("[ { not: { cesql: \"region = 'eu'\" } } ]", "bde"),
+    ("[ { any: [ { cesql: \"EXISTS region AND region <> 'eu'\" }, { exact: { type: user.deleted } } ] } ]", "be"),
 ];
 
 fn events() -> Vec<Value> {

@@ -1,5 +1,7 @@
 //! A table of mistakes: the document, and what is said about it.
 
+mod expressions;
+
 use super::*;
 
 /// Problems as `LINE:COLUMN code path: message`.
@@ -197,12 +199,12 @@ fn triggers() {
     );
     check(
         &trigger(
-            "{ topic: a, function: f, filters: [ { cesql: 'a > 1' }, {}, { exact: { type: x }, prefix: { type: y } }, { exact: {} }, { prefix: { Type: x, data: y, id: '' } }, { any: [] }, { not: [] }, { exact: { id: 5, id: x } }, x ] }",
+            "{ topic: a, function: f, filters: [ { cesql: 'a >  ' }, {}, { exact: { type: x }, prefix: { type: y } }, { exact: {} }, { prefix: { Type: x, data: y, id: '' } }, { any: [] }, { not: [] }, { exact: { id: 5, id: x } }, x ] }",
         ),
         &[
-            "4:45 unsupported spec.filters[0].cesql: `cesql` is not supported in this version; expected one of exact, prefix, suffix, all, any, not",
-            "4:63 bad_value spec.filters[1]: `spec.filters[1]` must have exactly one of exact, prefix, suffix, all, any, not",
-            "4:67 bad_value spec.filters[2]: `spec.filters[2]` must have exactly one of exact, prefix, suffix, all, any, not",
+            "4:56 bad_value spec.filters[0].cesql: `spec.filters[0].cesql`, character 4: expected a value, found the end of the expression",
+            "4:63 bad_value spec.filters[1]: `spec.filters[1]` must have exactly one of exact, prefix, suffix, all, any, not, cesql",
+            "4:67 bad_value spec.filters[2]: `spec.filters[2]` must have exactly one of exact, prefix, suffix, all, any, not, cesql",
             "4:121 bad_value spec.filters[3].exact: `spec.filters[3].exact` must name at least one attribute",
             "4:139 bad_value spec.filters[4].prefix.Type: `Type` is not the name of an event attribute: expected a-z and 0-9 only",
             "4:148 bad_value spec.filters[4].prefix.data: `data` is not the name of an event attribute: expected a-z and 0-9 only",
