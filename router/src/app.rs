@@ -103,7 +103,7 @@ impl Node {
         let scale = Arc::new(ScaleLog::new(clock.clone()));
         let witness = Witness { metrics: metrics.clone(), scale: scale.clone() };
         let runtime = Runtime::new(weft_runtime::Config::new(data.join("artifacts")), Arc::new(witness))?;
-        let mesh = mesh(&settings, &data, &metrics)?;
+        let mesh = mesh(&settings, &data, &metrics, &clock)?;
         let names = mesh.names.clone();
         let deliveries = Arc::new(Deliveries::new(delivery::Parts {
             mesh: mesh.clone(),
@@ -227,7 +227,7 @@ fn info(settings: &Settings, http: SocketAddr, admin: SocketAddr) -> NodeInfo {
 }
 
 /// A mesh in which nothing is deployed yet.
-fn mesh(settings: &Settings, data: &Path, metrics: &Arc<Metrics>) -> anyhow::Result<Arc<Mesh>> {
+fn mesh(settings: &Settings, data: &Path, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<Mesh>> {
     let ids = DecisionIds::new(key::read_or_make(&data.join("decision.key"))?, key::random()?);
     let names = Names {
         domain: settings.domain.as_str().into(),
@@ -237,7 +237,7 @@ fn mesh(settings: &Settings, data: &Path, metrics: &Arc<Metrics>) -> anyhow::Res
     let upstream =
         Upstream::new().context("cannot read the system's certificate authorities; install ca-certificates")?;
     let empty = Deployments::empty_snapshot(policy::Default::Allow);
-    Ok(Mesh::new(empty, Records::new(ids, metrics.clone()), upstream, names, Arc::new(NoTokens)))
+    Ok(Mesh::new(empty, Records::new(ids, metrics.clone(), clock.clone()), upstream, names, Arc::new(NoTokens)))
 }
 
 /// No Issuer, no token.
@@ -249,7 +249,8 @@ impl Tokens for NoTokens {
     }
 }
 
-/// Swaps the snapshot first and then the workers: a worker that starts must find its function.
+/// Swaps the snapshot first and then the workers: a worker that starts must find its function. Whoever applied waits
+/// until no call goes on that the snapshot does not permit.
 fn in_force(mesh: &Arc<Mesh>, deliveries: &Arc<Deliveries>) -> OnSnapshot {
     let (mesh, deliveries) = (mesh.clone(), deliveries.clone());
     Arc::new(move |snapshot| {
@@ -257,6 +258,7 @@ fn in_force(mesh: &Arc<Mesh>, deliveries: &Arc<Deliveries>) -> OnSnapshot {
         Box::pin(async move {
             mesh.swap(snapshot.clone());
             deliveries.reconcile(&snapshot);
+            mesh.judge_open_calls().await;
         })
     })
 }

@@ -5,8 +5,10 @@
 pub mod call;
 pub mod caller;
 pub mod decision;
+pub mod decisions;
 pub mod envelope;
 pub mod nested;
+pub mod open_calls;
 pub mod outcome;
 pub mod pipeline;
 pub mod policy;
@@ -20,6 +22,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use self::open_calls::{Asked, OpenCalls};
+use self::outcome::Failure;
 use self::record::Records;
 use self::snapshot::Snapshot;
 use crate::targets::upstream::Upstream;
@@ -29,6 +33,8 @@ pub struct Mesh {
     snapshot: ArcSwap<Snapshot>,
     /// Where each call is recorded.
     pub records: Records,
+    /// The calls that are going on.
+    pub open: Arc<OpenCalls>,
     /// The client for addresses outside.
     pub upstream: Upstream,
     /// How names become addresses here.
@@ -46,7 +52,8 @@ impl Mesh {
         names: routes::Names,
         tokens: Arc<dyn tokens::Tokens>,
     ) -> Arc<Self> {
-        Arc::new(Self { snapshot: ArcSwap::from_pointee(snapshot), records, upstream, names, tokens })
+        let (snapshot, open) = (ArcSwap::from_pointee(snapshot), Arc::default());
+        Arc::new(Self { snapshot, records, open, upstream, names, tokens })
     }
 
     /// The snapshot in force now.
@@ -54,8 +61,35 @@ impl Mesh {
         self.snapshot.load_full()
     }
 
-    /// Puts a new snapshot in force, whole.
+    /// Puts a new snapshot in force, whole. Calls that are going on are another matter: [`Self::judge_open_calls`].
     pub fn swap(&self, snapshot: Arc<Snapshot>) {
         self.snapshot.store(snapshot);
+    }
+
+    /// Whether this snapshot, and not one put in its place meanwhile, is in force.
+    pub fn is_in_force(&self, snapshot: &Arc<Snapshot>) -> bool {
+        Arc::ptr_eq(&self.snapshot.load(), snapshot)
+    }
+
+    /// Judges every call that is going on by the snapshot in force, and cuts off those that policy no longer permits.
+    /// When it resolves, none of them goes on. A target that is gone lets its calls end.
+    pub async fn judge_open_calls(&self) {
+        let snapshot = self.snapshot();
+        let cut = self.open.sweep(|asked| refused(&snapshot, asked)).await;
+        if cut > 0 {
+            tracing::info!(
+                calls = cut,
+                snapshot = snapshot.number,
+                "calls were cut off: policy no longer permits them"
+            );
+        }
+    }
+}
+
+/// Why policy would refuse a call by this snapshot.
+fn refused(snapshot: &Snapshot, asked: &Asked) -> Option<Failure> {
+    match policy::decide(snapshot, asked.question()) {
+        policy::Decision::Denied(denied) if denied.failure.reason.is_policy() => Some(denied.failure),
+        _ => None,
     }
 }

@@ -82,8 +82,8 @@ impl<A: Authenticate> Handler for Ingress<A> {
 
     fn refuse(&self, why: Ambiguous, _: Peer) -> Response<Body> {
         // Nothing is known of such a request, so there is no call to record.
-        let record =
-            self.mesh.records.start(&nowhere(Caller::nobody(), Request::new(()).into_parts().0, ambiguous(why)));
+        let call = nowhere(Caller::nobody(), Request::new(()).into_parts().0, ambiguous(why));
+        let record = self.mesh.records.start(&call);
         record.finish(Err(ambiguous(why))).response
     }
 }

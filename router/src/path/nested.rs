@@ -113,7 +113,8 @@ impl Outbound for Nested {
 fn egress_result(outcome: Outcome, response: http::Response<Body>) -> Result<http::Response<Body>, OutboundError> {
     let Some(failure) = outcome.failure else { return Ok(response) };
     Err(match failure.reason {
-        Reason::EgressDenied | Reason::AuthzDenyRule | Reason::AuthzNoAllow => OutboundError::Denied,
+        Reason::EgressDenied => OutboundError::Denied,
+        reason if reason.is_policy() => OutboundError::Denied,
         Reason::UpConnect => OutboundError::ConnectionRefused,
         Reason::UpReset => OutboundError::ConnectionTerminated,
         Reason::UpTimeout => OutboundError::Timeout,

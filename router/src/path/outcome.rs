@@ -53,6 +53,7 @@ reasons! {
     RouteMethod "ROUTE_METHOD" 405 NoRoute "this address does not take this method";
     AuthzDenyRule "AUTHZ_DENY_RULE" 403 Deny "a policy forbids this call";
     AuthzNoAllow "AUTHZ_NO_ALLOW" 403 Deny "no policy allows this call";
+    AuthzRevoked "AUTHZ_REVOKED" 403 Deny "the caller's credentials were revoked during the call";
     EventInvalid "EVENT_INVALID" 400 Deny "this is not a valid CloudEvent";
     EventTooLarge "EVENT_TOO_LARGE" 413 Deny "the event is larger than allowed";
     EventLoop "EVENT_LOOP" 400 Deny "the chain of events is longer than allowed";
@@ -104,10 +105,12 @@ impl Verdict {
 impl Reason {
     /// The code a caller learns: every refusal by policy looks alike from outside.
     pub fn outside_code(self) -> &'static str {
-        match self {
-            Reason::AuthzDenyRule | Reason::AuthzNoAllow => "AUTHZ_DENIED",
-            other => other.code(),
-        }
+        if self.is_policy() { "AUTHZ_DENIED" } else { self.code() }
+    }
+
+    /// Whether it is a refusal by policy.
+    pub fn is_policy(self) -> bool {
+        matches!(self, Reason::AuthzDenyRule | Reason::AuthzNoAllow | Reason::AuthzRevoked)
     }
 
     /// How long a caller should wait before it tries again, where trying again can help.
@@ -122,7 +125,8 @@ impl Reason {
     /// What delivery does with an event whose delivery ended so. See [`Disposition::of_status`] for answers that came.
     fn disposition(self) -> Disposition {
         match self {
-            Reason::AuthzDenyRule | Reason::AuthzNoAllow | Reason::EgressDenied => Disposition::Deny,
+            reason if reason.is_policy() => Disposition::Deny,
+            Reason::EgressDenied => Disposition::Deny,
             Reason::EventLoop | Reason::CallCycle | Reason::AuthnInvalid | Reason::AuthnExpired => Disposition::Dead,
             _ => Disposition::Retry { after: None },
         }
@@ -347,7 +351,8 @@ mod tests {
 
     #[test]
     fn every_refusal_by_policy_looks_alike_from_outside() {
-        assert_eq!(Reason::AuthzDenyRule.outside_code(), Reason::AuthzNoAllow.outside_code());
-        assert_eq!(Reason::AuthzDenyRule.status(), Reason::AuthzNoAllow.status());
+        let policy: Vec<_> = Reason::ALL.iter().filter(|reason| reason.is_policy()).collect();
+        assert_eq!(policy.len(), 3);
+        assert!(policy.iter().all(|reason| reason.outside_code() == "AUTHZ_DENIED" && reason.status() == 403));
     }
 }

@@ -8,37 +8,47 @@ use super::Mesh;
 use super::call::{Call, Target};
 use super::nested::Nested;
 use super::outcome::{Failure, Reason};
-use super::policy::{self, Decision, Denied, Permit};
-use super::record::Answer;
+use super::policy::{self, Decision, Permit};
+use super::record::{Answer, Record};
 use super::snapshot::Snapshot;
 use crate::targets::{backend, topics};
 
 /// Judges, opens, classifies and records one call.
 pub async fn handle(mesh: &Arc<Mesh>, mut call: Call) -> Answer {
-    let snapshot = mesh.snapshot();
     let mut record = mesh.records.start(&call);
-    let result = match judge(&snapshot, &mut call).await {
-        Decision::Permit(permit) => {
-            record.label(permit.labels());
-            open(mesh, &snapshot, permit, call).await
-        }
-        Decision::Denied(denied) => {
-            record.label(&denied.labels);
-            Err(denied.failure)
-        }
-        Decision::NeedsEvent(_) => Err(undecided()),
+    let result = match judge(mesh, &mut record, &mut call).await {
+        Ok((permit, snapshot)) => record.call().until_cut(open(mesh, &snapshot, permit, call)).await,
+        Err(failure) => Err(failure),
     };
     record.finish(result)
 }
 
-/// Asks policy, and reads what the call carries only if the answer depends on it.
-async fn judge(snapshot: &Snapshot, call: &mut Call) -> Decision {
-    match policy::decide_call(snapshot, call) {
-        Decision::NeedsEvent(labels) => match topics::receive(call).await {
-            Ok(()) => policy::decide_call(snapshot, call),
-            Err(failure) => Decision::Denied(Denied { labels, failure }),
-        },
-        decided => decided,
+/// Asks policy, and reads what the call carries only if the answer depends on it. What is permitted takes its place
+/// among the calls that go on, and is judged once more if another snapshot was put in force before it stood there:
+/// whoever puts one in force finds the call, or the call finds the snapshot.
+async fn judge(mesh: &Arc<Mesh>, record: &mut Record, call: &mut Call) -> Result<(Permit, Arc<Snapshot>), Failure> {
+    loop {
+        let snapshot = mesh.snapshot();
+        match policy::decide_call(&snapshot, call) {
+            Decision::Permit(permit) => {
+                record.judged(snapshot.number, permit.labels(), call);
+                record.go_on(&mesh.open);
+                if mesh.is_in_force(&snapshot) {
+                    return Ok((permit, snapshot));
+                }
+            }
+            Decision::Denied(denied) => {
+                record.judged(snapshot.number, &denied.labels, call);
+                return Err(denied.failure);
+            }
+            Decision::NeedsEvent(labels) => {
+                record.judged(snapshot.number, &labels, call);
+                if call.events.is_some() {
+                    return Err(undecided());
+                }
+                topics::receive(call).await?;
+            }
+        }
     }
 }
 

@@ -4,17 +4,20 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
+use weft_eventlog::Clock;
 use weft_runtime::{Body, BodyError};
 
 use super::call::Call;
-use super::caller::Principal;
 use super::decision::{DecisionId, DecisionIds};
+use super::decisions::{Decisions, Ending, Kept, Made};
+use super::open_calls::{Asked, OpenCall, OpenCalls, Place};
 use super::outcome::{Failure, Outcome, Reason};
 use super::policy::Labels;
 use crate::telemetry::access_log;
@@ -23,52 +26,62 @@ use crate::telemetry::metrics::Metrics;
 /// The header in which a caller learns the decision's id.
 pub const DECISION_HEADER: http::HeaderName = http::HeaderName::from_static("x-weft-decision");
 
-/// Where records begin: the node's ids and its metrics.
-pub struct Records {
+/// Where records begin and end.
+pub struct Records(Arc<Shared>);
+
+struct Shared {
     ids: DecisionIds,
     metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    decisions: Decisions,
 }
 
 impl Records {
-    /// Records that count in `metrics`.
-    pub fn new(ids: DecisionIds, metrics: Arc<Metrics>) -> Self {
-        Self { ids, metrics }
+    /// Records that count in `metrics` and are kept under ids of `ids`, with times of `clock`.
+    pub fn new(ids: DecisionIds, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Shared { ids, metrics, clock, decisions: Decisions::default() }))
     }
 
-    /// An id for an answer that no call stands behind (bytes that are not a request).
-    pub fn id(&self) -> DecisionId {
-        self.ids.next()
+    /// What is known of a decision of this boot that is still kept.
+    pub fn kept(&self, decision: DecisionId) -> Option<Kept> {
+        self.0.decisions.get(self.0.ids.number(decision)?)
     }
 
     /// Begins the record of `call`.
     pub fn start(&self, call: &Call) -> Record {
         Record {
-            decision: self.ids.next(),
+            number: self.0.ids.next(),
             started: Instant::now(),
-            principal: call.caller.principal.clone(),
-            method: call.request.method().clone(),
-            path: call.request.uri().path().into(),
+            at_ms: self.0.clock.now_ms(),
+            snapshot: 0,
+            call: OpenCall::new(Asked::from(call)),
             labels: Labels::unknown(call.verb),
             outcome: None,
+            head: Duration::ZERO,
             bytes: 0,
             end: End::Abandoned,
-            metrics: self.metrics.clone(),
+            place: None,
+            shared: self.0.clone(),
         }
     }
 }
 
 /// What is known of one call so far. Dropped unfinished, it records "abandoned".
 pub struct Record {
-    decision: DecisionId,
+    number: u64,
     started: Instant,
-    principal: Principal,
-    method: http::Method,
-    path: Box<str>,
+    at_ms: u64,
+    /// The snapshot that the call was judged by; 0 before it was.
+    snapshot: u64,
+    call: Arc<OpenCall>,
     labels: Labels,
     outcome: Option<Outcome>,
+    head: Duration,
     bytes: u64,
     end: End,
-    metrics: Arc<Metrics>,
+    /// Among the calls that are going on, once it was permitted.
+    place: Option<Place>,
+    shared: Arc<Shared>,
 }
 
 /// How a record ended.
@@ -80,6 +93,8 @@ pub enum End {
     Broken,
     /// The caller left first.
     Abandoned,
+    /// The mesh cut it off: it was no longer permitted.
+    Cut,
 }
 
 impl End {
@@ -89,23 +104,19 @@ impl End {
             End::Complete => "complete",
             End::Broken => "broken",
             End::Abandoned => "abandoned",
+            End::Cut => "cut",
         }
     }
 }
 
 /// A finished record, as the access log reads it.
-#[derive(Debug)]
 pub struct Line<'a> {
     /// The decision's id.
     pub decision: DecisionId,
     /// Verb, namespace and target, as on the metrics.
     pub labels: &'a Labels,
-    /// Who called.
-    pub principal: &'a str,
-    /// The request's method.
-    pub method: &'a http::Method,
-    /// The canonical path.
-    pub path: &'a str,
+    /// What was asked, and by whom.
+    pub asked: &'a Asked,
     /// How the call was answered.
     pub outcome: &'a Outcome,
     /// How the answer's body ended.
@@ -113,7 +124,7 @@ pub struct Line<'a> {
     /// Bytes of the answer's body.
     pub bytes: u64,
     /// From the start to the end.
-    pub duration: std::time::Duration,
+    pub duration: Duration,
 }
 
 /// What a call came to: the answer, its classification, and the id under which it can be looked up.
@@ -127,39 +138,96 @@ pub struct Answer {
 }
 
 impl Record {
-    /// Takes over what policy said the call is.
-    pub fn label(&mut self, labels: &Labels) {
+    /// Takes over what policy said the call is, by the snapshot of this number, and what is known of the call by then.
+    pub fn judged(&mut self, snapshot: u64, labels: &Labels, call: &Call) {
+        self.snapshot = snapshot;
         self.labels = labels.clone();
+        // Nobody else has it before it goes on.
+        if let Some(open) = Arc::get_mut(&mut self.call) {
+            open.learn(call);
+        }
+    }
+
+    /// Counts the call among those that go on until their body ends, and can be cut off.
+    pub fn go_on(&mut self, calls: &Arc<OpenCalls>) {
+        self.place.get_or_insert_with(|| calls.enter(&self.call, self.number));
+    }
+
+    /// The call, for whoever works on its answer.
+    pub fn call(&self) -> Arc<OpenCall> {
+        self.call.clone()
     }
 
     /// Classifies the result once and hands the record over to the answer's body.
     pub fn finish(mut self, result: Result<http::Response<Body>, Failure>) -> Answer {
-        let decision = self.decision;
+        let decision = self.shared.ids.id(self.number);
         let outcome = Outcome::classify(&result);
+        self.head = self.started.elapsed();
+        self.shared.decisions.keep(&self.made(&outcome));
         self.outcome = Some(outcome.clone());
-        let response = result.unwrap_or_else(|failure| failure.render(&decision));
-        let mut response = response.map(|body| Recorded { body, record: Some(self) }.boxed_unsync());
+        let call = self.call.clone();
+        let (head, body) = match result {
+            Ok(response) => {
+                let (head, body) = response.into_parts();
+                call.answer(body);
+                (head, Source::Target(call))
+            }
+            Err(failure) => {
+                let (head, body) = failure.render(&decision).into_parts();
+                (head, Source::Mesh(body))
+            }
+        };
+        let body = Recorded { body, record: Some(self) }.boxed_unsync();
+        let mut response = http::Response::from_parts(head, body);
         if let Ok(value) = HeaderValue::from_str(&decision.to_string()) {
             response.headers_mut().insert(DECISION_HEADER, value);
         }
         Answer { decision, outcome, response }
     }
+
+    fn made<'a>(&'a self, outcome: &'a Outcome) -> Made<'a> {
+        Made {
+            number: self.number,
+            snapshot: self.snapshot,
+            at_ms: self.at_ms,
+            labels: &self.labels,
+            outcome,
+            head: self.head,
+            inputs: &[],
+        }
+    }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        // Dropped without an answer: the caller left while the call was being made.
-        let outcome = self.outcome.take().unwrap_or_else(|| {
-            Outcome::classify::<()>(&Err(Failure::hidden(Reason::CallerGone, "the caller left before the answer")))
-        });
+        // It is over now, whatever the rest of this does.
+        drop(self.place.take());
+        let decisions = &self.shared.decisions;
+        let outcome = match (self.outcome.take(), self.call.why_cut()) {
+            (Some(Outcome { failure: None, status }), Some(why)) => {
+                // The head has gone out; the caller has seen the body break off.
+                let outcome = Outcome { status, failure: Some(why.clone()) };
+                decisions.cut(&self.made(&outcome));
+                self.end = End::Cut;
+                outcome
+            }
+            (Some(outcome), _) => outcome,
+            // Dropped without an answer: the caller left while the call was being made.
+            (None, _) => {
+                let why = Failure::hidden(Reason::CallerGone, "the caller left before the answer");
+                let outcome = Outcome::classify::<()>(&Err(why));
+                self.head = self.started.elapsed();
+                decisions.keep(&self.made(&outcome));
+                outcome
+            }
+        };
         let duration = self.started.elapsed();
-        self.metrics.call(&self.labels, &outcome, duration);
+        decisions.end(self.number, Ending { end: self.end, bytes: self.bytes, duration });
+        self.shared.metrics.call(&self.labels, &outcome, duration);
         access_log::write(&Line {
-            decision: self.decision,
+            decision: self.shared.ids.id(self.number),
             labels: &self.labels,
-            principal: self.principal.as_str(),
-            method: &self.method,
-            path: &self.path,
+            asked: &self.call.asked,
             outcome: &outcome,
             end: self.end,
             bytes: self.bytes,
@@ -170,8 +238,16 @@ impl Drop for Record {
 
 /// The answer's body with its record.
 struct Recorded {
-    body: Body,
+    body: Source,
     record: Option<Record>,
+}
+
+/// Where the bytes come from.
+enum Source {
+    /// From the target, until the call is cut off.
+    Target(Arc<OpenCall>),
+    /// From the mesh: the words of a refusal are not cut off with the call.
+    Mesh(Body),
 }
 
 impl HttpBody for Recorded {
@@ -179,13 +255,16 @@ impl HttpBody for Recorded {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let frame = ready!(match &mut self.body {
+            Source::Target(call) => call.poll_frame(cx),
+            Source::Mesh(body) => Pin::new(body).poll_frame(cx),
+        });
         match &frame {
             Some(Ok(frame)) => {
                 if let (Some(data), Some(record)) = (frame.data_ref(), self.record.as_mut()) {
                     record.bytes += data.len() as u64;
                 }
-                if self.body.is_end_stream() {
+                if self.is_end_stream() {
                     self.end(End::Complete);
                 }
             }
@@ -196,11 +275,17 @@ impl HttpBody for Recorded {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Source::Target(call) => call.is_end_stream(),
+            Source::Mesh(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Source::Target(call) => call.size_hint(),
+            Source::Mesh(body) => body.size_hint(),
+        }
     }
 }
 
@@ -215,7 +300,10 @@ impl Recorded {
 impl Drop for Recorded {
     fn drop(&mut self) {
         // hyper does not poll a body that says it is at its end already, such as an empty one.
-        let end = if self.body.is_end_stream() { End::Complete } else { End::Abandoned };
+        let end = if self.is_end_stream() { End::Complete } else { End::Abandoned };
         self.end(end);
+        if let Source::Target(call) = &self.body {
+            call.close();
+        }
     }
 }

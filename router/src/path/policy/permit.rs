@@ -89,6 +89,11 @@ impl Labels {
         Self { verb, name: None, ground: None, audited: Vec::new() }
     }
 
+    /// The target, if it exists here.
+    pub fn resource(&self) -> Option<&Namespaced> {
+        self.name.as_ref()
+    }
+
     /// The target's namespace, or empty.
     pub fn namespace(&self) -> &str {
         self.name.as_ref().map_or("", |name| name.namespace.as_str())
