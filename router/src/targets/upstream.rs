@@ -1,6 +1,7 @@
 //! The only place that dials outside. A name is resolved once, each address is checked against what the caller may
 //! reach, and a checked address is what is dialled, so a name cannot turn into a private address between the two.
 
+mod document;
 mod reach;
 
 use std::error::Error;
@@ -15,6 +16,7 @@ use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use weft_runtime::{Body, BodyError, BodyErrorKind};
 
+pub use self::document::{Document, Documents};
 use self::reach::{CheckedResolver, Unreachable};
 use super::backend::strip_identity;
 use crate::path::call::{Call, Outside, Reach};
