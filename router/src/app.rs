@@ -14,7 +14,6 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use weft_eventlog::{Clock, EventLog, LocalLog, SystemClock};
-use weft_functions::value::Name;
 use weft_runtime::Runtime;
 
 use crate::control::admin::{self, AdminState, Guard, Mode, NodeInfo};
@@ -26,6 +25,7 @@ use crate::control::watch::{self, LoadError, Watch};
 use crate::delivery::{self, Deliveries};
 use crate::edge::identity::Everybody;
 use crate::edge::ingress::Ingress;
+use crate::edge::jwt::Verifier;
 use crate::edge::listener::{EdgeLimits, Listener};
 use crate::path::Mesh;
 use crate::path::caller::Principal;
@@ -34,13 +34,14 @@ use crate::path::policy;
 use crate::path::record::Records;
 use crate::path::routes::Names;
 use crate::path::spiffe::{SpiffeId, TrustDomain};
-use crate::path::tokens::{Tokens, Verification};
-use crate::targets::upstream::Upstream;
+use crate::targets::upstream::{Documents, Upstream};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::observer::Witness;
 
 /// How long calls and deliveries in flight may go on after the node was told to stop. Knative's drain is 30 s too.
 const DRAIN: Duration = Duration::from_secs(30);
+
+const NO_AUTHORITIES: &str = "cannot read the system's certificate authorities; install ca-certificates";
 
 /// What a node is started with: every value checked.
 #[derive(Debug, Clone)]
@@ -103,7 +104,8 @@ impl Node {
         let scale = Arc::new(ScaleLog::new(clock.clone()));
         let witness = Witness { metrics: metrics.clone(), scale: scale.clone() };
         let runtime = Runtime::new(weft_runtime::Config::new(data.join("artifacts")), Arc::new(witness))?;
-        let mesh = mesh(&settings, &data, &metrics, &clock)?;
+        let verifier = Verifier::new(Arc::new(Documents::new().context(NO_AUTHORITIES)?), clock.clone());
+        let mesh = mesh(&settings, &data, &metrics, &clock, verifier.clone())?;
         let names = mesh.names.clone();
         let deliveries = Arc::new(Deliveries::new(delivery::Parts {
             mesh: mesh.clone(),
@@ -121,7 +123,7 @@ impl Node {
             readiness: readiness.clone(),
             trust_domain: names.trust_domain.clone(),
             default: policy::Default::Allow,
-            on_snapshot: in_force(&mesh, &deliveries),
+            on_snapshot: in_force(&mesh, &deliveries, verifier),
         })
         .await?;
         let stop_admin = CancellationToken::new();
@@ -227,35 +229,32 @@ fn info(settings: &Settings, http: SocketAddr, admin: SocketAddr) -> NodeInfo {
 }
 
 /// A mesh in which nothing is deployed yet.
-fn mesh(settings: &Settings, data: &Path, metrics: &Arc<Metrics>, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<Mesh>> {
+fn mesh(
+    settings: &Settings,
+    data: &Path,
+    metrics: &Arc<Metrics>,
+    clock: &Arc<dyn Clock>,
+    tokens: Verifier,
+) -> anyhow::Result<Arc<Mesh>> {
     let ids = DecisionIds::new(key::read_or_make(&data.join("decision.key"))?, key::random()?);
     let names = Names {
         domain: settings.domain.as_str().into(),
         trust_domain: settings.trust_domain.clone(),
         loopback_topics: true,
     };
-    let upstream =
-        Upstream::new().context("cannot read the system's certificate authorities; install ca-certificates")?;
+    let upstream = Upstream::new().context(NO_AUTHORITIES)?;
     let empty = Deployments::empty_snapshot(policy::Default::Allow);
-    Ok(Mesh::new(empty, Records::new(ids, metrics.clone(), clock.clone()), upstream, names, Arc::new(NoTokens)))
+    Ok(Mesh::new(empty, Records::new(ids, metrics.clone(), clock.clone()), upstream, names, Arc::new(tokens)))
 }
 
-/// No Issuer, no token.
-struct NoTokens;
-
-impl Tokens for NoTokens {
-    fn verify(&self, _: &Name, _: &http::HeaderMap) -> Verification {
-        Verification::Done(Ok(None))
-    }
-}
-
-/// Swaps the snapshot first and then the workers: a worker that starts must find its function. Whoever applied waits
-/// until no call goes on that the snapshot does not permit.
-fn in_force(mesh: &Arc<Mesh>, deliveries: &Arc<Deliveries>) -> OnSnapshot {
+/// First what policies rely on, then the snapshot, then the workers: a worker that starts must find its function. Whoever
+/// applied waits until no call goes on that the snapshot does not permit.
+fn in_force(mesh: &Arc<Mesh>, deliveries: &Arc<Deliveries>, verifier: Verifier) -> OnSnapshot {
     let (mesh, deliveries) = (mesh.clone(), deliveries.clone());
     Arc::new(move |snapshot| {
-        let (mesh, deliveries) = (mesh.clone(), deliveries.clone());
+        let (mesh, deliveries, verifier) = (mesh.clone(), deliveries.clone(), verifier.clone());
         Box::pin(async move {
+            verifier.reconcile(snapshot.issuers.iter().map(Arc::as_ref));
             mesh.swap(snapshot.clone());
             deliveries.reconcile(&snapshot);
             mesh.judge_open_calls().await;

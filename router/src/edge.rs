@@ -32,6 +32,7 @@ mod framing;
 mod gate;
 pub mod identity;
 pub mod ingress;
+pub mod jwt;
 pub mod listener;
 mod raw_head;
 
