@@ -19,11 +19,11 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-pub use document::{FILE_BYTES_MAX, parse};
-pub(crate) use findings::Findings;
+pub use document::{FILE_BYTES_MAX, parse, read_settings};
+pub use findings::Findings;
 pub(crate) use problem::Place;
 pub use problem::{Code, Problem};
-pub(crate) use reader::{Field, Section};
+pub use reader::{Field, Section};
 pub use references::check_references;
 pub(crate) use references::{Reference, Role};
 pub use source::{Location, SourceFile};

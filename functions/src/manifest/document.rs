@@ -42,6 +42,41 @@ pub fn parse(files: &[SourceFile]) -> Result<Vec<Resource>, Vec<Problem>> {
     if problems.is_empty() { Ok(resources) } else { Err(problems) }
 }
 
+/// Reads a file that is one document and no resource, such as a node's settings, with the same care: `read` takes what
+/// it can of the document and notes what is wrong.
+///
+/// # Errors
+/// Every mistake, in the order of the lines.
+pub fn read_settings<T>(
+    source: &SourceFile,
+    read: impl FnOnce(&Field<'_>, &mut Findings<'_>) -> Option<T>,
+) -> Result<T, Vec<Problem>> {
+    let mut out = Findings::new(source);
+    let mut value = None;
+    let mut read = Some(read);
+    let documents = if source.text.len() > FILE_BYTES_MAX { Vec::new() } else { tree::documents(&source.text) };
+    for (first_line, text) in documents {
+        out.begin_document(first_line);
+        match (tree::read(text), read.take()) {
+            (Ok(node), taken) if node.value == Value::Null => read = taken,
+            (Ok(node), Some(read)) => value = read(&Field::root(&node), &mut out),
+            (Ok(node), None) => {
+                out.report(node.at, "", Code::Syntax, "this file holds one document: remove the second")
+            }
+            (Err(error), _) => out.report(error.at, "", Code::Syntax, error.message),
+        }
+    }
+    match (value, out.count()) {
+        (Some(value), 0) => Ok(value),
+        (_, 0) => {
+            let message = format!("expected one document of settings in at most {FILE_BYTES_MAX} bytes");
+            out.report(Mark::default(), "", Code::Syntax, message);
+            Err(out.finish())
+        }
+        _ => Err(out.finish()),
+    }
+}
+
 /// See [`Resource::from_json`].
 pub(super) fn from_json(json: &serde_json::Value, location: Location) -> Result<Resource, Vec<Problem>> {
     let source = SourceFile::new(location.file.clone(), "");

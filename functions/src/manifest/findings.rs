@@ -10,7 +10,7 @@ use super::tree::Mark;
 const MOST_PROBLEMS: usize = 500;
 
 /// What was found in one file so far.
-pub(crate) struct Findings<'s> {
+pub struct Findings<'s> {
     file: Arc<str>,
     /// The lines of the file: looked up once per problem and reference, so a scan each time would be quadratic.
     lines: Vec<&'s str>,
@@ -67,7 +67,7 @@ impl<'s> Findings<'s> {
     }
 
     /// How many mistakes were noted so far.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.problems.len() + self.left_out
     }
 

@@ -17,14 +17,14 @@ use crate::value::{Duration, Name, Namespaced, Size};
 
 /// One value, with the path of keys that leads to it.
 #[derive(Debug, Clone)]
-pub(crate) struct Field<'a> {
+pub struct Field<'a> {
     node: &'a Node,
     path: String,
 }
 
 /// A mapping, its keys checked.
 #[derive(Debug, Clone)]
-pub(crate) struct Section<'a> {
+pub struct Section<'a> {
     entries: &'a [Entry],
     at: Mark,
     path: String,
@@ -42,7 +42,8 @@ impl<'a> Field<'a> {
         self.node.at
     }
 
-    pub(crate) fn path(&self) -> &str {
+    /// The path of keys, such as `spec.scale.max`.
+    pub fn path(&self) -> &str {
         &self.path
     }
 
@@ -53,7 +54,7 @@ impl<'a> Field<'a> {
     }
 
     /// Notes a mistake at this value.
-    pub(crate) fn report(&self, code: Code, message: impl Into<String>, out: &mut Findings<'_>) {
+    pub fn report(&self, code: Code, message: impl Into<String>, out: &mut Findings<'_>) {
         out.report(self.node.at, &self.path, code, message);
     }
 
@@ -78,12 +79,12 @@ impl<'a> Field<'a> {
     }
 
     /// The mapping, if its keys are all `known`. Of a key that is given twice the first counts.
-    pub(crate) fn section(&self, known: &[&str], out: &mut Findings<'_>) -> Section<'a> {
+    pub fn section(&self, known: &[&str], out: &mut Findings<'_>) -> Section<'a> {
         self.section_of(known, &[], out)
     }
 
     /// As [`Self::section`]; keys in `later` belong to the language and not to this version.
-    pub(crate) fn section_of(&self, known: &[&str], later: &[&str], out: &mut Findings<'_>) -> Section<'a> {
+    pub fn section_of(&self, known: &[&str], later: &[&str], out: &mut Findings<'_>) -> Section<'a> {
         let section = self.open(out);
         let mut seen = BTreeMap::new();
         for entry in section.entries {
@@ -138,7 +139,7 @@ impl<'a> Field<'a> {
     }
 
     /// The elements of a list.
-    pub(crate) fn list(&self, out: &mut Findings<'_>) -> Vec<Self> {
+    pub fn list(&self, out: &mut Findings<'_>) -> Vec<Self> {
         let Value::List(items) = &self.node.value else {
             self.wrong_type("a list", out);
             return Vec::new();
@@ -147,7 +148,7 @@ impl<'a> Field<'a> {
     }
 
     /// The elements of a list that has between one and `most` of them.
-    pub(crate) fn some(&self, most: usize, out: &mut Findings<'_>) -> Vec<Self> {
+    pub fn some(&self, most: usize, out: &mut Findings<'_>) -> Vec<Self> {
         let items = self.at_most(most, out);
         if matches!(&self.node.value, Value::List(list) if list.is_empty()) {
             let message = format!("`{}` must not be empty: leave it out or name at least one", self.path);
@@ -166,7 +167,8 @@ impl<'a> Field<'a> {
         items
     }
 
-    pub(crate) fn text(&self, out: &mut Findings<'_>) -> Option<&'a str> {
+    /// The value as text.
+    pub fn text(&self, out: &mut Findings<'_>) -> Option<&'a str> {
         match &self.node.value {
             Value::Text(text) => return Some(text),
             Value::Bool(_) | Value::Integer(_) | Value::Float(_) => self.wrong_type("text: quote it", out),
@@ -176,12 +178,12 @@ impl<'a> Field<'a> {
     }
 
     /// Whether the value is exactly this text.
-    pub(crate) fn is_text(&self, expected: &str) -> bool {
+    pub fn is_text(&self, expected: &str) -> bool {
         matches!(&self.node.value, Value::Text(text) if text == expected)
     }
 
     /// Whether the value is a mapping.
-    pub(crate) fn is_mapping(&self) -> bool {
+    pub fn is_mapping(&self) -> bool {
         matches!(&self.node.value, Value::Map(_))
     }
 
@@ -196,7 +198,7 @@ impl<'a> Field<'a> {
     }
 
     /// A text that a type reads itself.
-    pub(crate) fn parsed<T: FromStr<Err: Display>>(&self, code: Code, out: &mut Findings<'_>) -> Option<T> {
+    pub fn parsed<T: FromStr<Err: Display>>(&self, code: Code, out: &mut Findings<'_>) -> Option<T> {
         let read = self.text(out)?.parse();
         read.map_err(|error| self.report(code, format!("`{}`: {error}", self.path), out)).ok()
     }
@@ -211,7 +213,8 @@ impl<'a> Field<'a> {
         read.map_err(|error| self.report(Code::BadName, format!("`{}`: {error}", self.path), out)).ok()
     }
 
-    pub(crate) fn boolean(&self, out: &mut Findings<'_>) -> Option<bool> {
+    /// `true` or `false`.
+    pub fn boolean(&self, out: &mut Findings<'_>) -> Option<bool> {
         if let Value::Bool(value) = self.node.value {
             return Some(value);
         }
@@ -266,7 +269,7 @@ impl<'a> Field<'a> {
     }
 
     /// One of a few words.
-    pub(crate) fn choice<T: Copy>(&self, choices: &[(&str, T)], out: &mut Findings<'_>) -> Option<T> {
+    pub fn choice<T: Copy>(&self, choices: &[(&str, T)], out: &mut Findings<'_>) -> Option<T> {
         let text = self.text(out)?;
         let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
@@ -290,13 +293,18 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key; a key without a value (`env:`) counts as left out.
-    pub(crate) fn get(&self, key: &str) -> Option<Field<'a>> {
+    pub fn get(&self, key: &str) -> Option<Field<'a>> {
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         (entry.node.value != Value::Null).then(|| Field { node: &entry.node, path: self.path_of(key) })
     }
 
+    /// Whether the key is there and holds nothing: `null`, or no value at all.
+    pub fn is_null(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key && entry.node.value == Value::Null)
+    }
+
     /// The value of a key that must be there.
-    pub(crate) fn require(&self, key: &str, out: &mut Findings<'_>) -> Option<Field<'a>> {
+    pub fn require(&self, key: &str, out: &mut Findings<'_>) -> Option<Field<'a>> {
         let field = self.get(key);
         if field.is_none() && !self.absent {
             self.report_missing(key, out);
@@ -310,12 +318,12 @@ impl<'a> Section<'a> {
     }
 
     /// Notes a mistake that concerns the whole mapping.
-    pub(crate) fn report(&self, code: Code, message: impl Into<String>, out: &mut Findings<'_>) {
+    pub fn report(&self, code: Code, message: impl Into<String>, out: &mut Findings<'_>) {
         out.report(self.at, &self.path, code, message);
     }
 
     /// Whether the mapping was not there or not a mapping.
-    pub(crate) fn is_absent(&self) -> bool {
+    pub fn is_absent(&self) -> bool {
         self.absent
     }
 
@@ -325,18 +333,20 @@ impl<'a> Section<'a> {
     }
 
     /// A mapping below a key; an absent one reads as all defaults.
-    pub(crate) fn section(&self, key: &str, known: &[&str], out: &mut Findings<'_>) -> Section<'a> {
+    pub fn section(&self, key: &str, known: &[&str], out: &mut Findings<'_>) -> Section<'a> {
         match self.get(key) {
             Some(field) => field.section(known, out),
             None => Section::absent(self.path_of(key)),
         }
     }
 
-    pub(crate) fn number(&self, key: &str, default: u32, range: RangeInclusive<u32>, out: &mut Findings<'_>) -> u32 {
+    /// A whole number, the default when left out.
+    pub fn number(&self, key: &str, default: u32, range: RangeInclusive<u32>, out: &mut Findings<'_>) -> u32 {
         self.get(key).and_then(|field| field.number(&range, out)).unwrap_or(default)
     }
 
-    pub(crate) fn duration(
+    /// A duration, the default when left out.
+    pub fn duration(
         &self,
         key: &str,
         default: Duration,
@@ -355,12 +365,13 @@ impl<'a> Section<'a> {
         self.get(key).and_then(|field| field.duration(&range, out))
     }
 
-    pub(crate) fn size(&self, key: &str, default: Size, range: RangeInclusive<Size>, out: &mut Findings<'_>) -> Size {
+    /// A size, the default when left out.
+    pub fn size(&self, key: &str, default: Size, range: RangeInclusive<Size>, out: &mut Findings<'_>) -> Size {
         self.get(key).and_then(|field| field.size(&range, out)).unwrap_or(default)
     }
 
     /// One of a few words, the default when left out.
-    pub(crate) fn choice<T: Copy + Default>(&self, key: &str, choices: &[(&str, T)], out: &mut Findings<'_>) -> T {
+    pub fn choice<T: Copy + Default>(&self, key: &str, choices: &[(&str, T)], out: &mut Findings<'_>) -> T {
         self.get(key).and_then(|field| field.choice(choices, out)).unwrap_or_default()
     }
 }

@@ -1,36 +1,51 @@
-//! `weft check`: every mistake in manifests, offline.
+//! `weft check`: every mistake in manifests and in settings files of `weft serve`, offline.
 //!
 //! Knows no node: what it says depends on nothing but the files below the path.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
 use weft_functions::manifest::{Kind, Problem, Resource, SourceFile, check_references, parse};
 
 use super::{Global, manifests, mistakes, modules, terminal};
+use crate::config;
+use crate::config::file::is_settings;
 
 /// `weft check PATH`
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArgs {
-    /// A manifest or a folder of manifests
+    /// A manifest, a folder of manifests, or a settings file of `weft serve`
     #[arg(value_name = "PATH")]
     path: PathBuf,
 }
 
 pub(super) fn run(args: &CheckArgs, global: &Global) -> anyhow::Result<ExitCode> {
     let sources = manifests::read(&args.path)?;
-    match check(&sources) {
-        Err(problems) => mistakes::ours(&problems, global),
-        Ok(_) if global.json() => {
-            terminal::say_json(&json!({ "errors": [] }))?;
-            Ok(ExitCode::SUCCESS)
+    let (settings, manifests): (Vec<_>, Vec<_>) = sources.into_iter().partition(|source| is_settings(&source.text));
+    let mut problems = mistakes_in(&settings);
+    let resources = match check(&manifests) {
+        Ok(resources) => resources,
+        Err(found) => {
+            problems.extend(found);
+            Vec::new()
         }
-        Ok(resources) => {
-            terminal::say(&summary(&resources))?;
-            Ok(ExitCode::SUCCESS)
-        }
+    };
+    if !problems.is_empty() {
+        return mistakes::ours(&problems, global);
     }
+    if global.json() {
+        terminal::say_json(&json!({ "errors": [] }))?;
+    } else {
+        terminal::say(&summary(&resources, settings.len()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Of settings files, whose paths are not looked at: they are another machine's, perhaps.
+fn mistakes_in(settings: &[SourceFile]) -> Vec<Problem> {
+    let parse = |source: &SourceFile| config::file::parse(source, Path::new("/"));
+    settings.iter().filter_map(|source| parse(source).err()).flatten().collect()
 }
 
 /// The resources, or every mistake: first what single documents say, then what they say of each other and of files.
@@ -46,13 +61,18 @@ fn check(sources: &[SourceFile]) -> Result<Vec<Resource>, Vec<Problem>> {
 }
 
 /// `2 functions, 1 topic: no mistakes`
-fn summary(resources: &[Resource]) -> String {
+fn summary(resources: &[Resource], settings: usize) -> String {
     let count = |kind: Kind| match resources.iter().filter(|resource| resource.kind() == kind).count() {
         0 => None,
         1 => Some(format!("1 {}", kind.singular())),
         several => Some(format!("{several} {}", kind.plural())),
     };
-    let counted: Vec<_> = Kind::ALL.into_iter().filter_map(count).collect();
+    let settings = match settings {
+        0 => None,
+        1 => Some("1 settings file".to_owned()),
+        several => Some(format!("{several} settings files")),
+    };
+    let counted: Vec<_> = Kind::ALL.into_iter().filter_map(count).chain(settings).collect();
     if counted.is_empty() {
         "no resources: no mistakes".to_owned()
     } else {
@@ -71,7 +91,7 @@ mod tests {
     fn what_is_right_is_counted() {
         let check = |texts: &[&str], expect: &str| {
             let source = SourceFile::new("app.yaml", texts.join("---\n"));
-            assert_eq!(summary(&super::check(&[source]).unwrap()), expect);
+            assert_eq!(summary(&super::check(&[source]).unwrap(), 0), expect);
         };
         check(&[TOPIC], "1 topic: no mistakes");
         check(&[TRIGGER, TOPIC], "1 topic, 1 trigger: no mistakes");
