@@ -3,6 +3,7 @@
 //! `serde`'s derive stops at the first mistake, so reading goes in two steps: [`tree`] turns text into values that know
 //! their place, and the readers of each kind (`read.rs` beside its spec) walk that tree and collect problems instead of stopping.
 
+mod agreement;
 mod document;
 mod findings;
 mod problem;
@@ -27,6 +28,7 @@ pub use reader::{Field, Section};
 pub use references::check_references;
 pub(crate) use references::{Reference, Role};
 pub use source::{Location, SourceFile};
+pub(crate) use suggest::nearest;
 
 use crate::function::Function;
 use crate::issuer::Issuer;

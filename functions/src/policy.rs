@@ -2,12 +2,13 @@
 //!
 //! Only the parsed rules live here; what they mean together (DENY, then ALLOW, then the default) is the router's.
 
+mod condition_key;
+mod never;
 mod path_match;
 mod read;
 mod string_match;
 mod verb;
-
-use serde_json::{Map, Value, json};
+mod write;
 
 pub use path_match::PathMatch;
 pub use string_match::StringMatch;
@@ -25,6 +26,8 @@ pub struct Policy {
     pub spec: PolicySpec,
     /// Where its document begins.
     pub location: Location,
+    /// Where each rule of the spec begins, in their order. Beside the spec, because a policy that only moved is the same.
+    pub rule_locations: Vec<Location>,
     /// Every resource that the spec names, with its line.
     pub(crate) references: Vec<Reference>,
 }
@@ -52,6 +55,9 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every action, in the order of the documentation.
+    pub const ALL: [Self; 3] = [Self::Allow, Self::Deny, Self::Audit];
+
     /// The word in a manifest.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -174,39 +180,24 @@ pub enum ConditionKey {
     EventAttribute(String),
 }
 
-impl PolicySpec {
-    /// The spec as JSON, with defaults; reads back as the same spec.
-    pub(crate) fn to_json(&self) -> Value {
-        let targets: Vec<Value> = self.targets.iter().map(|t| json!({ t.kind.singular(): t.name })).collect();
-        let rules: Vec<Value> = self.rules.iter().map(Rule::to_json).collect();
-        json!({ "action": self.action.as_str(), "targets": targets, "rules": rules })
+impl Policy {
+    /// The lines of the rules, in their order, for whoever keeps the spec as JSON, which has no lines.
+    pub fn rule_lines(&self) -> Vec<u32> {
+        self.rule_locations.iter().map(|location| location.line).collect()
+    }
+
+    /// Says on which lines the rules stand, for whoever reads the spec from JSON. Lines that are not one for each rule are
+    /// not taken: then every rule stands where the document begins.
+    #[must_use]
+    pub fn with_rule_lines(self, lines: &[u32]) -> Self {
+        if lines.len() != self.rule_locations.len() {
+            return self;
+        }
+        let file = &self.location.file;
+        let rule_locations = lines.iter().map(|line| Location { file: file.clone(), line: *line, column: 1 }).collect();
+        Self { rule_locations, ..self }
     }
 }
 
-impl Rule {
-    fn to_json(&self) -> Value {
-        let source = |source: &Source| {
-            let mut fields = Map::new();
-            put(&mut fields, "principals", "notPrincipals", &source.principals);
-            json!({ "source": fields })
-        };
-        let operation = |operation: &Operation| json!({ "operation": { "verbs": Value::from_iter(operation.verbs.iter().map(|verb| verb.as_str())) } });
-        let mut rule = Map::new();
-        if !self.from.is_empty() {
-            rule.insert("from".into(), Value::from_iter(self.from.iter().map(source)));
-        }
-        if !self.to.is_empty() {
-            rule.insert("to".into(), Value::from_iter(self.to.iter().map(operation)));
-        }
-        Value::Object(rule)
-    }
-}
-
-/// Writes what narrows and nothing else: an explicit empty list is refused when read.
-fn put<T: ToString>(fields: &mut Map<String, Value>, any: &str, none: &str, values: &Match<T>) {
-    for (key, list) in [(any, &values.any), (none, &values.none)] {
-        if !list.is_empty() {
-            fields.insert(key.into(), Value::from_iter(list.iter().map(ToString::to_string)));
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

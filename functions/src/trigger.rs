@@ -32,6 +32,9 @@ pub struct TriggerSpec {
     pub filters: Filters,
     /// Who receives them.
     pub destination: Destination,
+    /// Whether a `url` outside is told who emitted an event and who began its chain (`x-weft-principal`, `x-weft-origin`,
+    /// `weftorigin`); default no. A function always is.
+    pub pass_identity: bool,
     /// Where a reply event goes; `None` counts it as `REPLY_UNROUTED`.
     pub reply: Option<Namespaced>,
     /// How hard to try.
@@ -151,6 +154,7 @@ impl TriggerSpec {
             }
             Destination::Url(url) => {
                 spec.insert("url".into(), url.to_string().into());
+                spec.insert("passIdentity".into(), self.pass_identity.into());
             }
         }
         if let Some(reply) = &self.reply {

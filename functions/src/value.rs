@@ -6,11 +6,13 @@
 mod duration;
 mod ip_block;
 mod name;
+mod path_text;
 mod size;
 
 pub use duration::Duration;
 pub use ip_block::IpBlock;
 pub use name::{Name, Namespaced};
+pub(crate) use path_text::misspelled;
 pub use size::Size;
 
 /// Why a text is not the value it was read as. The message says what was expected.

@@ -35,13 +35,15 @@ pub enum Code {
     UnknownReference,
     /// A module that cannot be read, or is not one that runs here.
     BadModule,
+    /// More than a namespace's quota allows.
+    QuotaExceeded,
     /// Part of the language, and not of this version.
     Unsupported,
 }
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Syntax,
         Self::UnknownKey,
         Self::DuplicateKey,
@@ -53,6 +55,7 @@ impl Code {
         Self::DuplicateResource,
         Self::UnknownReference,
         Self::BadModule,
+        Self::QuotaExceeded,
         Self::Unsupported,
     ];
 
@@ -70,6 +73,7 @@ impl Code {
             Self::DuplicateResource => "duplicate_resource",
             Self::UnknownReference => "unknown_reference",
             Self::BadModule => "bad_module",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::Unsupported => "unsupported",
         }
     }

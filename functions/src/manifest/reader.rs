@@ -303,6 +303,12 @@ impl<'a> Section<'a> {
         self.entries.iter().any(|entry| entry.key == key && entry.node.value == Value::Null)
     }
 
+    /// The value of a key, be it nothing (`key:`), for where that is a mistake.
+    pub(crate) fn given(&self, key: &str) -> Option<Field<'a>> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some(Field { node: &entry.node, path: self.path_of(key) })
+    }
+
     /// The value of a key that must be there.
     pub fn require(&self, key: &str, out: &mut Findings<'_>) -> Option<Field<'a>> {
         let field = self.get(key);

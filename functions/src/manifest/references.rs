@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::agreement::disagreements;
 use super::findings::Findings;
 use super::problem::{Code, Place, Problem};
 use super::reader::Field;
@@ -40,15 +41,19 @@ impl Reference {
     }
 }
 
-/// Checks that what the resources of a whole desired state name exists, and that no trigger feeds itself. Problems are at
-/// the lines that name, in the order of the resources.
+/// Checks that what the resources of a whole desired state name exists, that no trigger feeds itself, and that they go
+/// together. Problems are at the lines that name, in the order of the resources.
 ///
 /// - A trigger's topic, function, `reply` topic and `deadLetter` topic exist.
 /// - A policy's targets exist; those of a policy in `weft-system` in any namespace.
 /// - `reply` and `deadLetter` do not lead into the topic that the trigger reads: each event would make the next.
+/// - No two Issuers that count in one namespace describe the same `issuer`, or ones whose `<iss>/<sub>` could be the same.
+/// - No namespace has more functions than its quota.
 pub fn check_references(resources: &[Resource]) -> Vec<Problem> {
     let known: BTreeSet<ResourceId> = resources.iter().map(Resource::id).collect();
-    resources.iter().flat_map(|resource| problems_of(resource, &known)).collect()
+    let mut problems: Vec<Problem> = resources.iter().flat_map(|resource| problems_of(resource, &known)).collect();
+    problems.extend(disagreements(resources));
+    problems
 }
 
 fn problems_of(resource: &Resource, known: &BTreeSet<ResourceId>) -> Vec<Problem> {

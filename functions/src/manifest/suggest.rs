@@ -4,7 +4,7 @@
 const LONGEST_WORD: usize = 64;
 
 /// The known word nearest to `word`, if it is near enough to be what was meant: at most a third of its letters wrong.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > LONGEST_WORD {
         return None;
     }

@@ -137,7 +137,7 @@ fn json_round_trips() {
 apiVersion: weft.dev/v1alpha1
 kind: Trigger
 metadata: { name: out, namespace: shop }
-spec: { topic: default/orders, from: beginning, url: "https://example.com/hook?x=1", delivery: { retryAfterMax: 0s } }
+spec: { topic: default/orders, from: beginning, url: "https://example.com/hook?x=1", passIdentity: true, delivery: { retryAfterMax: 0s } }
 ---
 apiVersion: weft.dev/v1alpha1
 kind: Function
@@ -147,7 +147,7 @@ spec: { module: f.wasm, allowHosts: [ 10.0.0.0/8, "[fd00::1]:80", "*.example.com
 apiVersion: weft.dev/v1alpha1
 kind: Policy
 metadata: { name: all, namespace: weft-system }
-spec: { action: DENY, rules: [ {}, { from: [ { source: { notPrincipals: [ a* ] } } ] } ] }
+spec: { action: DENY, rules: [ {}, { from: [ { source: { notPrincipals: [ 'spiffe://a*' ] } } ] } ] }
 ---
 apiVersion: weft.dev/v1alpha1
 kind: Namespace
@@ -203,7 +203,7 @@ fn everything_that_was_taken_reads_back() {
         "apiVersion: {API_VERSION}\nkind: Function\nmetadata: {{ name: f }}\nspec: {{ module: a, env: {{ A: \"{}\" }} }}\n",
         escapes.concat()
     ));
-    let principals = vec!["a".repeat(20); 4_000].join(",");
+    let principals = vec![format!("'spiffe://{}'", "a/".repeat(3) + "b"); 4_000].join(",");
     let rule = format!("{{from: [{{source: {{principals: [{principals}]}}}}]}}");
     let text = format!(
         "apiVersion: {API_VERSION}\nkind: Policy\nmetadata: {{ name: p }}\nspec: {{ rules: [{}] }}\n",
@@ -239,13 +239,16 @@ fn kinds_read_in_any_form() {
     check("", None);
 }
 
+/// What the resources of a text have against each other.
+fn check_together(text: &str, expect: &[&str]) {
+    let problems = check_references(&parse_text(text).unwrap());
+    let shown: Vec<String> = problems.iter().map(|p| format!("{} {} {p}", p.code, p.path)).collect();
+    assert_eq!(shown, expect);
+}
+
 #[test]
 fn references() {
-    fn check(text: &str, expect: &[&str]) {
-        let problems = check_references(&parse_text(text).unwrap());
-        let shown: Vec<String> = problems.iter().map(|p| format!("{} {} {p}", p.code, p.path)).collect();
-        assert_eq!(shown, expect);
-    }
+    let check = check_together;
     let trigger = |spec: &str| {
         format!(
             "{ALL_KINDS}---{REST}---\napiVersion: weft.dev/v1alpha1\nkind: Trigger\nmetadata: {{ name: t2 }}\nspec:\n{spec}"
@@ -292,6 +295,64 @@ fn references() {
         &policy("shop"),
         &[
             "unknown_reference spec.targets[0].topic app.yaml:54:29: there is no topic orders: did you mean `default/orders`?",
+        ],
+    );
+}
+
+/// Two issuers that count in one namespace are told apart by every principal that they may vouch for.
+#[test]
+fn issuers_that_clash() {
+    let issuer = |name: &str, namespace: &str, issuer: &str| {
+        format!(
+            "---\napiVersion: weft.dev/v1alpha1\nkind: Issuer\nmetadata: {{ name: {name}, namespace: {namespace} }}\n\
+             spec: {{ issuer: '{issuer}', audiences: [ weft ], jwksUri: 'https://keys.example' }}\n"
+        )
+    };
+    let pair = |one: (&str, &str), other: (&str, &str), expect: &[&str]| {
+        check_together(&(issuer("a", one.0, one.1) + &issuer("b", other.0, other.1)), expect);
+    };
+    let twice = |namespace: &str, by: &str| {
+        format!(
+            "bad_value spec.issuer app.yaml:10:17: `https://id.example` is described twice for namespace {namespace}: first by Issuer {by}/a at app.yaml:2"
+        )
+    };
+    let one = "https://id.example";
+    pair(("shop", one), ("shop", one), &[&twice("shop", "shop")]);
+    pair(("weft-system", one), ("shop", one), &[&twice("shop", "weft-system")]);
+    pair(("shop", one), ("weft-system", one), &[&twice("shop", "shop")]);
+    pair(("shop", one), ("bank", one), &[]);
+    pair(("shop", one), ("shop", "https://id.example.org"), &[]);
+    let ambiguous = |this: &str, other: &str| {
+        format!(
+            "bad_value spec.issuer app.yaml:10:17: `{this}` and `{other}`, described by Issuer shop/a at app.yaml:2, could name the same principal in namespace shop: one is the other followed by a slash"
+        )
+    };
+    let below = "https://id.example/realm";
+    pair(("shop", one), ("shop", below), &[&ambiguous(below, one)]);
+    pair(("shop", below), ("shop", one), &[&ambiguous(one, below)]);
+    pair(("shop", one), ("shop", "https://id.example/"), &[&ambiguous("https://id.example/", one)]);
+    pair(("shop", one), ("bank", below), &[]);
+}
+
+#[test]
+fn namespaces_with_more_functions_than_they_may_have() {
+    let function = |name: &str, namespace: &str| {
+        format!(
+            "---\napiVersion: weft.dev/v1alpha1\nkind: Function\nmetadata: {{ name: {name}, namespace: {namespace} }}\nspec: {{ module: a.wasm }}\n"
+        )
+    };
+    let functions = function("a", "shop") + &function("b", "shop") + &function("a", "bank");
+    let check = |spec: &str, expect: &[&str]| {
+        let namespace =
+            format!("---\napiVersion: weft.dev/v1alpha1\nkind: Namespace\nmetadata: {{ name: shop }}\nspec: {spec}\n");
+        check_together(&(functions.clone() + &namespace), expect);
+    };
+    check("{}", &[]);
+    check("{ quotas: { functions: 2 } }", &[]);
+    check(
+        "{ quotas: { functions: 1 } }",
+        &[
+            "quota_exceeded spec.quotas.functions app.yaml:20:30: namespace shop would have 2 functions, and its `quotas.functions` is 1: raise it, or leave some out",
         ],
     );
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::StringMatch;
-use crate::value::ValueError;
+use crate::value::{ValueError, misspelled};
 
 /// Longest template, in segments.
 const SEGMENTS: usize = 64;
@@ -25,6 +25,57 @@ pub enum PathMatch {
 }
 
 impl PathMatch {
+    /// Whether it matches every path there is.
+    pub fn covers_all(&self) -> bool {
+        match self {
+            Self::Text(StringMatch::Present) => true,
+            Self::Text(StringMatch::Prefix(prefix)) => prefix == "/",
+            Self::Text(_) => false,
+            Self::Template { segments, rest } => segments.is_empty() && *rest,
+        }
+    }
+
+    /// Whether every path that `other` matches is matched by this, where that is easily seen.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            _ if self.covers_all() => true,
+            (outer, Self::Text(StringMatch::Exact(path))) => outer.matches(path),
+            (Self::Text(outer), Self::Text(inner)) => outer.covers(inner),
+            (Self::Text(StringMatch::Prefix(prefix)), Self::Template { .. }) => other.beginning().starts_with(prefix),
+            (Self::Template { segments, rest: true }, Self::Text(StringMatch::Prefix(prefix))) => {
+                let mut whole: Vec<&str> = prefix.split('/').skip(1).collect();
+                whole.pop();
+                let same =
+                    |(wanted, found): (&Option<String>, &&str)| wanted.as_ref().is_none_or(|wanted| wanted == found);
+                segments.len() <= whole.len() && segments.iter().zip(&whole).all(same)
+            }
+            (Self::Template { segments: outer, rest: any }, Self::Template { segments: inner, rest }) => {
+                // An operator stands for a segment that is not empty; the last one of `/a/` is.
+                let same = |(outer, inner): (&Option<String>, &Option<String>)| match outer {
+                    None => inner.as_deref() != Some(""),
+                    outer => outer == inner,
+                };
+                let long_enough = if *any { outer.len() <= inner.len() } else { outer.len() == inner.len() && !rest };
+                long_enough && outer.iter().zip(inner).all(same)
+            }
+            _ => false,
+        }
+    }
+
+    /// What every path that a template matches begins with.
+    fn beginning(&self) -> String {
+        let Self::Template { segments, .. } = self else { return String::new() };
+        let mut text = String::new();
+        for segment in segments {
+            text.push('/');
+            match segment {
+                Some(literal) => text.push_str(literal),
+                None => return text,
+            }
+        }
+        text
+    }
+
     /// Whether the canonical path is meant.
     pub fn matches(&self, path: &str) -> bool {
         match self {
@@ -63,7 +114,13 @@ impl FromStr for PathMatch {
                 StringMatch::Exact(path) | StringMatch::Prefix(path) => path.starts_with('/'),
                 StringMatch::Suffix(_) | StringMatch::Present => true,
             };
-            return rooted.then_some(Self::Text(matched)).ok_or_else(|| wrong("it never matches, paths begin with /"));
+            if !rooted {
+                return Err(wrong("it never matches, paths begin with /"));
+            }
+            return match misspelled(matched.literal()) {
+                Some(why) => Err(wrong(&format!("it never matches, {why}"))),
+                None => Ok(Self::Text(matched)),
+            };
         }
         let Some(inner) = text.strip_prefix('/') else { return Err(wrong("it never matches, paths begin with /")) };
         let mut segments: Vec<Option<String>> = Vec::new();
@@ -77,7 +134,10 @@ impl FromStr for PathMatch {
                     return Err(wrong("{*}, {**} and a star stand for whole segments"));
                 }
                 "" if parts.peek().is_some() => return Err(wrong("it never matches, no path has an empty segment")),
-                literal => segments.push(Some(literal.to_owned())),
+                literal => match misspelled(&format!("/{literal}")) {
+                    Some(why) => return Err(wrong(&format!("it never matches, {why}"))),
+                    None => segments.push(Some(literal.to_owned())),
+                },
             }
             if segments.len() > SEGMENTS {
                 return Err(wrong("it has more than 64 segments"));
@@ -138,10 +198,46 @@ mod tests {
     }
 
     #[test]
+    fn relations() {
+        let check = |outer: &str, inner: &str, expect: bool| {
+            let read = |text: &str| text.parse::<PathMatch>().unwrap();
+            assert_eq!(read(outer).covers(&read(inner)), expect, "{outer} {inner}");
+        };
+        for all in ["*", "/*", "/{**}"] {
+            for any in ["*", "/a", "/a*", "*a", "/{*}", "/a/{**}"] {
+                check(all, any, true);
+            }
+        }
+        check("/a", "/a", true);
+        check("/a", "/b", false);
+        check("/a*", "/a/b", true);
+        check("/a*", "/a/{*}", true);
+        check("/a/*", "/a/{*}", true);
+        check("/a/*", "/a/{**}", false);
+        check("/a*", "/a/{**}", true);
+        check("/b*", "/a/{*}", false);
+        check("/a/{*}", "/a/b", true);
+        check("/a/{*}", "/a/b/c", false);
+        check("/a/{*}", "/a/*", false);
+        check("/a/{**}", "/a/*", true);
+        check("/a/{**}", "/a*", false);
+        check("/{*}/{**}", "/a/*", true);
+        check("/{*}/b/{**}", "/a/*", false);
+        check("/a/{**}", "/a/b/{*}", true);
+        check("/a/{*}", "/a/b", true);
+        check("/{*}/{*}", "/a/{*}", true);
+        check("/a/{*}", "/{*}/{*}", false);
+        check("/{*}/{*}", "/{*}/", false);
+        check("/{*}", "/{*}/{**}", false);
+        check("*.html", "/a.html", true);
+        check("*.html", "/{*}", false);
+    }
+
+    #[test]
     fn what_would_never_match_or_mean_something_else() {
         for bad in [
             "", "a", "a*", "a/{*}", "/{**}/a", "/a{*}", "/{*}x", "/{x}", "/{", "/a/{*}/*", "/a//{*}", "/a/{**}/",
-            "/a*b",
+            "/a*b", "/a?b", "/a/../b", "/a//b", "/%7Ea", "/{*}/..", "/{*}/%7E", "/a b",
         ] {
             assert!(bad.parse::<PathMatch>().is_err(), "{bad}");
         }

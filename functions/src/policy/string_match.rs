@@ -19,6 +19,35 @@ pub enum StringMatch {
 }
 
 impl StringMatch {
+    /// The part that is compared; empty for `*`.
+    pub fn literal(&self) -> &str {
+        match self {
+            Self::Exact(text) | Self::Prefix(text) | Self::Suffix(text) => text,
+            Self::Present => "",
+        }
+    }
+
+    /// Whether everything that `other` matches is matched by this.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Present, _) => true,
+            (_, Self::Exact(text)) => self.matches(text),
+            (Self::Prefix(outer), Self::Prefix(inner)) => inner.starts_with(outer),
+            (Self::Suffix(outer), Self::Suffix(inner)) => inner.ends_with(outer),
+            _ => false,
+        }
+    }
+
+    /// Whether some text is matched by both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(text), any) | (any, Self::Exact(text)) => any.matches(text),
+            (Self::Prefix(a), Self::Prefix(b)) => a.starts_with(b) || b.starts_with(a),
+            (Self::Suffix(a), Self::Suffix(b)) => a.ends_with(b) || b.ends_with(a),
+            _ => true,
+        }
+    }
+
     /// Whether `text` is meant.
     pub fn matches(&self, text: &str) -> bool {
         match self {
@@ -41,10 +70,10 @@ impl FromStr for StringMatch {
             (None, Some(prefix)) => Self::Prefix(prefix.to_owned()),
             _ => Self::Exact(text.to_owned()),
         };
-        let literal = match &pattern {
-            Self::Exact(text) | Self::Prefix(text) | Self::Suffix(text) => text,
-            Self::Present => return Ok(pattern),
-        };
+        let literal = pattern.literal();
+        if pattern == Self::Present {
+            return Ok(pattern);
+        }
         if literal.is_empty() || literal.contains('*') {
             return Err(ValueError::new(format!(
                 "`{}` is not a match: expected text, abc*, *abc or *",
@@ -90,5 +119,27 @@ mod tests {
         for bad in ["", "**", "a*b", "*a*"] {
             assert!(bad.parse::<StringMatch>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn relations() {
+        fn check(a: &str, b: &str, covers: bool, covered: bool, overlaps: bool) {
+            let (left, right): (StringMatch, StringMatch) = (a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!((left.covers(&right), right.covers(&left)), (covers, covered), "{a} {b}");
+            assert_eq!((left.overlaps(&right), right.overlaps(&left)), (overlaps, overlaps), "{a} {b}");
+        }
+        check("a", "a", true, true, true);
+        check("a", "b", false, false, false);
+        check("*", "a", true, false, true);
+        check("*", "a*", true, false, true);
+        check("*", "*", true, true, true);
+        check("a*", "ab", true, false, true);
+        check("a*", "b", false, false, false);
+        check("a*", "ab*", true, false, true);
+        check("a*", "b*", false, false, false);
+        check("*b", "*ab", true, false, true);
+        check("*b", "*c", false, false, false);
+        check("*b", "ab", true, false, true);
+        check("a*", "*b", false, false, true);
     }
 }

@@ -3,9 +3,9 @@
 use super::{BackoffPolicy, Delivery, Destination, StartFrom, Trigger, TriggerSpec};
 use crate::filter::Filters;
 use crate::manifest::{Code, Field, Findings, Kind, Location, Metadata, Reference, Role, Section};
-use crate::value::{Duration, Name, Namespaced};
+use crate::value::{Duration, Name, Namespaced, misspelled};
 
-const KEYS: [&str; 8] = ["topic", "from", "filters", "function", "url", "path", "reply", "delivery"];
+const KEYS: [&str; 9] = ["topic", "from", "filters", "function", "url", "passIdentity", "path", "reply", "delivery"];
 const DELIVERY_KEYS: [&str; 11] = [
     "retry",
     "backoffPolicy",
@@ -43,7 +43,9 @@ impl Trigger {
         let destination = read_destination(&spec, &mut names, out);
         let reply = read_topic_of("reply", &spec, &mut names, out);
         let delivery = Delivery::read(&spec.section("delivery", &DELIVERY_KEYS, out), &mut names, out);
-        let spec = TriggerSpec { topic: topic?, from, filters, destination: destination?, reply, delivery };
+        let pass_identity = read_pass_identity(&spec, out);
+        let spec =
+            TriggerSpec { topic: topic?, from, filters, destination: destination?, pass_identity, reply, delivery };
         Some(Self { metadata, spec, location, references: names.references })
     }
 }
@@ -95,14 +97,27 @@ fn read_destination(spec: &Section<'_>, names: &mut Names, out: &mut Findings<'_
     }
 }
 
+fn read_pass_identity(spec: &Section<'_>, out: &mut Findings<'_>) -> bool {
+    let Some(field) = spec.get("passIdentity") else { return false };
+    if spec.get("url").is_none() {
+        field.report(Code::BadValue, "`passIdentity` goes with `url`: a function always sees who calls", out);
+    }
+    field.boolean(out).unwrap_or(false)
+}
+
 fn read_path(field: &Field<'_>, out: &mut Findings<'_>) -> Option<String> {
     let path = field.text(out)?;
     let parsed = path.parse::<http::uri::PathAndQuery>();
-    if path.starts_with('/') && path.len() <= TARGET_BYTES && !path.contains('#') && parsed.is_ok() {
-        return Some(path.to_owned());
+    if !path.starts_with('/') || path.len() > TARGET_BYTES || path.contains('#') || parsed.is_err() {
+        field.report(Code::BadValue, "`spec.path` must be a request path such as /events, percent-encoded", out);
+        return None;
     }
-    field.report(Code::BadValue, "`spec.path` must be a request path such as /events, percent-encoded", out);
-    None
+    // Policies compare a delivery's path like a request's, so it has a request's one spelling.
+    if let Some(why) = misspelled(path.split('?').next().unwrap_or_default()) {
+        field.report(Code::BadValue, format!("`spec.path`: {why}"), out);
+        return None;
+    }
+    Some(path.to_owned())
 }
 
 fn read_url(field: &Field<'_>, out: &mut Findings<'_>) -> Option<http::Uri> {

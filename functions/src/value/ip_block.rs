@@ -27,6 +27,11 @@ impl IpBlock {
         (self.prefix == bits(self.address)).then_some(self.address)
     }
 
+    /// Whether all addresses of the other block lie in this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.prefix <= other.prefix && self.contains(other.address)
+    }
+
     /// Whether the address lies in the block. An IPv4 address in IPv6 form (`::ffff:10.0.0.1`) is the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -116,5 +121,19 @@ mod tests {
         check("fd00::/8", "fd12::1", true);
         check("127.0.0.1", "127.0.0.1", true);
         check("127.0.0.1", "127.0.0.2", false);
+    }
+
+    #[test]
+    fn blocks_within_blocks() {
+        let check = |outer: &str, inner: &str, expect: bool| {
+            let read = |text: &str| text.parse::<IpBlock>().unwrap();
+            assert_eq!(read(outer).covers(&read(inner)), expect, "{outer} {inner}");
+        };
+        check("10.0.0.0/8", "10.1.0.0/16", true);
+        check("10.0.0.0/8", "10.0.0.0/8", true);
+        check("10.1.0.0/16", "10.0.0.0/8", false);
+        check("10.0.0.0/8", "11.0.0.1", false);
+        check("0.0.0.0/0", "fd00::1", false);
+        check("::/0", "10.0.0.1", false);
     }
 }

@@ -7,7 +7,8 @@
 //!  "delete":[{"kind":"Topic","namespace":"default","name":"orders"}]}
 //! ```
 //!
-//! `module` and `revision` are there for functions only. A checkpoint is a record too: it puts the whole state, each
+//! `module` and `revision` are there for functions only, and for policies `ruleLines`, the line of each rule; a record
+//! without them means rules that stand where their document begins. A checkpoint is a record too: it puts the whole state, each
 //! entry with `changedIn`, the snapshot since which it is like this.
 
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,8 @@ struct PutEntry {
     revision: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     changed_in: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rule_lines: Vec<u32>,
     resource: Value,
 }
 
@@ -160,6 +163,10 @@ impl PutEntry {
             module: entry.module.map(|module| module.to_string()),
             revision: function.then_some(entry.revision),
             changed_in,
+            rule_lines: match &entry.resource {
+                Resource::Policy(policy) => policy.rule_lines(),
+                _ => Vec::new(),
+            },
             resource: entry.resource.to_json(),
         }
     }
@@ -167,7 +174,10 @@ impl PutEntry {
     fn into_entry(self) -> Result<Entry, RecordError> {
         let location = Location { file: self.file.into(), line: self.line, column: self.column };
         let read = Resource::from_json(&self.resource, location);
-        let resource = read.map_err(|problems| refused(&self.resource, problems))?;
+        let resource = match read.map_err(|problems| refused(&self.resource, problems))? {
+            Resource::Policy(policy) => Resource::Policy(policy.with_rule_lines(&self.rule_lines)),
+            other => other,
+        };
         let module = self.module.map(|module| module.parse()).transpose();
         Ok(Entry {
             resource,

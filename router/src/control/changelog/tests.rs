@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use weft_eventlog::MemoryLog;
-use weft_functions::manifest::{SourceFile, parse};
+use weft_functions::manifest::{Resource, SourceFile, parse};
 
 use super::super::desired::{Incoming, Scope, plan, plan_delete};
 use super::super::modules::ModuleDigest;
@@ -38,6 +38,17 @@ spec:
   rules:
     - from: [ { source: { principals: [ "spiffe://weft.local/ns/default/sa/shop" ] } } ]
       to:   [ { operation: { verbs: [ publish ] } } ]
+    - when: [ { key: "request.auth.claims[role]", values: [ clerk ] } ]
+---
+apiVersion: weft.dev/v1alpha1
+kind: Namespace
+metadata: { name: shop }
+spec: { default: deny, sourcePrefixes: [ /shop ] }
+---
+apiVersion: weft.dev/v1alpha1
+kind: Issuer
+metadata: { name: corp, namespace: weft-system }
+spec: { issuer: "https://id.corp.example", audiences: [ weft ], jwksUri: "https://id.corp.example/jwks" }
 "#;
 
 fn incoming(file: &str, text: &str, module: &[u8]) -> Vec<Incoming> {
@@ -80,7 +91,11 @@ async fn the_state_comes_back_as_it_was() {
     assert_eq!(replayed.desired.number, 3);
     let facts = |desired: &Desired| -> Vec<_> {
         let fact = |(id, entry): (&ResourceId, &Arc<super::super::desired::Entry>)| {
-            let place = entry.resource.location().clone();
+            let lines = match &entry.resource {
+                Resource::Policy(policy) => policy.rule_lines(),
+                _ => Vec::new(),
+            };
+            let place = (entry.resource.location().clone(), lines);
             (id.clone(), entry.resource.to_json(), place, entry.owner, entry.module, entry.revision, entry.changed_in)
         };
         desired.entries.iter().map(fact).collect()
@@ -182,13 +197,33 @@ async fn the_golden_file_is_what_we_write_and_read() {
     let mut replayed = Replayed::default();
     let lines: Vec<&[u8]> = golden.split(|byte| *byte == b'\n').collect();
     replayed.replay(Sequence::new(1), lines[0]).expect("reads");
-    assert_eq!(replayed.desired.entries.len(), 4);
+    assert_eq!(replayed.desired.entries.len(), 6);
     replayed.replay(Sequence::new(2), lines[1]).expect("reads");
     assert_eq!(replayed.desired.entries.len(), 1);
     let mut restored = Replayed::default();
     restored.replay(Sequence::new(1), lines[2]).expect("reads");
-    assert_eq!(restored.desired.entries.len(), 4);
+    assert_eq!(restored.desired.entries.len(), 6);
     assert!(restored.desired.entries.values().all(|entry| entry.changed_in == 1));
+}
+
+/// Where each rule stands comes back; a record that does not say so means where the document begins.
+#[test]
+fn rules_keep_their_lines() {
+    let created = plan(&Desired::default(), incoming("app.yaml", MANIFESTS, b"one"), Scope::Replace).expect("a plan");
+    let record = String::from_utf8(Record::of_plan(&created, AT_MS).encode()).expect("text");
+    let check = |record: &str, expect: &[&str]| {
+        let mut replayed = Replayed::default();
+        replayed.replay(Sequence::FIRST, record.as_bytes()).expect("reads");
+        let entry = &replayed.desired.entries[&id(Kind::Policy, "default", "shop-publishes")];
+        let Resource::Policy(policy) = &entry.resource else { panic!("{entry:?}") };
+        let places: Vec<String> = policy.rule_locations.iter().map(ToString::to_string).collect();
+        assert_eq!(places, expect);
+    };
+    check(&record, &["app.yaml:25", "app.yaml:27"]);
+    let lines = r#""ruleLines":[25,27],"#;
+    assert!(record.contains(lines), "{record}");
+    check(&record.replace(lines, ""), &["app.yaml:18", "app.yaml:18"]);
+    check(&record.replace(lines, r#""ruleLines":[25],"#), &["app.yaml:18", "app.yaml:18"]);
 }
 
 #[tokio::test]
