@@ -12,6 +12,7 @@ pub mod open_calls;
 pub mod outcome;
 pub mod pipeline;
 pub mod policy;
+pub mod quota;
 pub mod record;
 pub mod routes;
 pub mod snapshot;

@@ -60,6 +60,7 @@ reasons! {
     EventConflict "EVENT_CONFLICT" 409 Deny "another event with this source and id was accepted before";
     TopicFull "TOPIC_FULL" 429 Throttled "the topic keeps no more until its triggers have caught up";
     LogUnavailable "LOG_UNAVAILABLE" 503 Unavailable "the event could not be kept; it may be sent again under the same id";
+    LimitRate "LIMIT_RATE" 429 Throttled "the namespace has used up a quota for now";
     LimitQueue "LIMIT_QUEUE" 503 Throttled "too many calls wait for this function";
     CallCycle "CALL_CYCLE" 429 Throttled "the chain of calls is longer than allowed";
     ColdTimeout "COLD_TIMEOUT" 503 Unavailable "the function was not ready in time";
@@ -144,18 +145,26 @@ pub struct Failure {
     pub log: Cow<'static, str>,
     /// Methods to list in `Allow` (405 only).
     pub allow: Option<&'static str>,
+    /// How long a caller should wait before it tries again, where that is known better than the reason knows it.
+    pub after: Option<Duration>,
 }
 
 impl Failure {
     /// A failure whose details are for operators only.
     pub fn hidden(reason: Reason, log: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, outside: None, log: log.into(), allow: None }
+        Self { reason, outside: None, log: log.into(), allow: None, after: None }
+    }
+
+    /// The same failure, which is over after `wait`.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Self {
+        Self { after: Some(wait), ..self }
     }
 
     /// A failure whose details help the caller to mend its request.
     pub fn open(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
-        Self { reason, outside: Some(detail.clone()), log: detail, allow: None }
+        Self { reason, outside: Some(detail.clone()), log: detail, allow: None, after: None }
     }
 
     /// 405 with the methods that would do.
@@ -178,8 +187,9 @@ impl Failure {
         *response.status_mut() = self.reason.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(after) = self.reason.retry_after() {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
+        if let Some(after) = self.after.or_else(|| self.reason.retry_after()) {
+            // Whole seconds, and never too early.
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs_f64().ceil() as u64));
         }
         if self.reason.status() == StatusCode::UNAUTHORIZED {
             // RFC 6750, section 3.1: an expired token is an invalid one, too.
@@ -289,7 +299,10 @@ impl Disposition {
     /// What delivery does with an event whose delivery ended in `outcome`.
     pub fn of(outcome: &Outcome, retry_after: Option<Duration>) -> Self {
         match &outcome.failure {
-            Some(failure) => failure.reason.disposition(),
+            Some(failure) => match (failure.reason.disposition(), failure.after) {
+                (Disposition::Retry { after: None }, after) => Disposition::Retry { after },
+                (other, _) => other,
+            },
             None => Self::of_status(outcome.status, retry_after),
         }
     }

@@ -9,6 +9,7 @@ use super::call::{Call, Target};
 use super::nested::Nested;
 use super::outcome::{Failure, Reason};
 use super::policy::{self, Decision, Permit};
+use super::quota;
 use super::record::{Answer, Record};
 use super::snapshot::Snapshot;
 use crate::targets::{backend, topics};
@@ -62,12 +63,15 @@ async fn open(
     match &call.target {
         Target::Function(name) => {
             let function = snapshot.functions.get(name).ok_or_else(gone)?;
+            let namespace = snapshot.namespaces.get(&name.namespace);
+            let place = namespace.map(|namespace| namespace.enter()).transpose()?;
             let nested = Nested::of(mesh, function, &call);
-            backend::invoke(permit, &function.revision, call, nested).await
+            Ok(quota::hold(place, backend::invoke(permit, &function.revision, call, nested).await?))
         }
         Target::Topic(name) => {
             let topic = snapshot.topics.get(name).ok_or_else(gone)?;
-            topics::publish(permit, topic.log.as_ref(), call).await
+            let namespace = snapshot.namespaces.get(&name.namespace).cloned();
+            topics::publish(permit, topic.log.as_ref(), namespace.as_deref(), call).await
         }
         Target::Outside(outside) => {
             let outside = outside.clone();

@@ -14,7 +14,9 @@ use weft_functions::value::{Name, Namespaced};
 use weft_runtime::Revision;
 
 use super::call::Target;
+use super::outcome::Failure;
 use super::policy::PolicyIndex;
+use super::quota::{Place, Usage};
 use super::spiffe::SpiffeId;
 
 /// One state of the mesh.
@@ -101,11 +103,21 @@ pub struct DeployedTrigger {
 pub struct DeployedNamespace {
     /// As it was written.
     pub resource: Namespace,
+    /// What it uses of its quotas, across snapshots.
+    pub usage: Arc<Usage>,
 }
 
 impl DeployedNamespace {
     /// A namespace of which nothing is used yet.
     pub fn new(resource: Namespace) -> Self {
-        Self { resource }
+        Self { resource, usage: Arc::default() }
+    }
+
+    /// Takes a place among the namespace's calls, if it may have one more.
+    ///
+    /// # Errors
+    /// `LIMIT_RATE`
+    pub fn enter(&self) -> Result<Place, Failure> {
+        self.usage.enter(&self.resource.spec.quotas)
     }
 }

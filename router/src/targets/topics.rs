@@ -16,6 +16,7 @@ use crate::path::call::{Call, EMISSIONS_MAX};
 use crate::path::envelope::{self, Envelope};
 use crate::path::outcome::{Failure, Reason};
 use crate::path::policy::Permit;
+use crate::path::snapshot::DeployedNamespace;
 
 /// The one attribute beginning with `weft` that a publisher may set.
 const CLIENT_ATTRIBUTE: &str = "weftdelivernotbefore";
@@ -25,9 +26,20 @@ const CLIENT_ATTRIBUTE: &str = "weftdelivernotbefore";
 const APPEND_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Keeps the call's events and answers which sequence each has.
-pub async fn publish(permit: Permit, topic: &dyn Topic, mut call: Call) -> Result<http::Response<Body>, Failure> {
+pub async fn publish(
+    permit: Permit,
+    topic: &dyn Topic,
+    namespace: Option<&DeployedNamespace>,
+    mut call: Call,
+) -> Result<http::Response<Body>, Failure> {
+    if let Some(namespace) = namespace {
+        charge(namespace, &call, 0)?;
+    }
     receive(&mut call).await?;
     let events = call.events.take().unwrap_or_default();
+    if let Some(namespace) = namespace {
+        charge(namespace, &call, events.iter().map(weight).sum())?;
+    }
     let envelope = Envelope { caller: call.caller, hops: call.hops };
     if call.cause.as_ref().is_some_and(|cause| !cause.may_publish()) {
         return Err(Failure::open(Reason::EventLoop, format!("one delivery publishes at most {EMISSIONS_MAX} times")));
@@ -47,6 +59,23 @@ pub async fn publish(permit: Permit, topic: &dyn Topic, mut call: Call) -> Resul
         Err(_) => return Err(Failure::hidden(Reason::LogUnavailable, "the log did not answer in time")),
     };
     Ok(accepted(&events, &appended))
+}
+
+/// Takes the bytes out of what the namespace may publish now; with 0, asks whether it may at all, so that a body that
+/// will be refused is not read. What only copies an event that was admitted before is counted and not held up.
+fn charge(namespace: &DeployedNamespace, call: &Call, bytes: u64) -> Result<(), Failure> {
+    let quotas = &namespace.resource.spec.quotas;
+    if call.cause.as_ref().is_some_and(|cause| cause.is_copy()) {
+        namespace.usage.published(bytes, quotas);
+        return Ok(());
+    }
+    namespace.usage.publish(bytes, quotas)
+}
+
+/// What an event counts for: its data, and the names and values of its attributes.
+fn weight(event: &Event) -> u64 {
+    let attributes: usize = event.attributes().map(|(name, value)| name.len() + value.len()).sum();
+    (attributes + event.data().map_or(0, Bytes::len)) as u64
 }
 
 /// Reads the events that a publish carries, once: they stay with the call. Policy may need them before there is a permit.

@@ -123,7 +123,12 @@ fn of_policy(policy: &Policy) -> Value {
 fn of_namespace(view: &View, namespace: &Namespace) -> Value {
     let name = &namespace.metadata.name;
     let functions = view.desired.entries.keys().filter(|id| id.kind == Kind::Function && id.namespace == *name);
-    json!({ "functions": functions.count(), "ready": view.snapshot.namespaces.contains_key(name) })
+    let deployed = view.snapshot.namespaces.get(name);
+    json!({
+        "functions": functions.count(),
+        "instances": deployed.map_or(0, |deployed| deployed.usage.calls()),
+        "ready": deployed.is_some(),
+    })
 }
 
 fn of_issuer(view: &View, issuer: &Issuer) -> Value {

@@ -58,8 +58,14 @@ fn shared_issuer(before: &Snapshot, issuer: &Issuer) -> Arc<Issuer> {
 }
 
 fn shared_namespace(before: &Snapshot, namespace: &Namespace) -> Arc<DeployedNamespace> {
-    let same = before.namespaces.get(&namespace.metadata.name).filter(|current| current.resource == *namespace);
-    same.cloned().unwrap_or_else(|| Arc::new(DeployedNamespace::new(namespace.clone())))
+    match before.namespaces.get(&namespace.metadata.name) {
+        Some(current) if current.resource == *namespace => current.clone(),
+        Some(current) => {
+            let usage = current.usage.clone();
+            Arc::new(DeployedNamespace { resource: namespace.clone(), usage })
+        }
+        None => Arc::new(DeployedNamespace::new(namespace.clone())),
+    }
 }
 
 async fn deployed(parts: &Parts, before: &Snapshot, trigger: &Trigger) -> Result<Arc<DeployedTrigger>, LogError> {
