@@ -23,9 +23,7 @@
 //! - what follows a request that ends its connection (`close`, HTTP/1.0, CONNECT, Upgrade): never read as a request.
 
 mod activity;
-mod ambiguous;
 pub mod body;
-pub mod canonical;
 mod chunks;
 mod connection;
 mod framing;
@@ -36,4 +34,4 @@ pub mod jwt;
 pub mod listener;
 mod raw_head;
 
-pub use ambiguous::Ambiguous;
+pub use crate::path::ambiguous::Ambiguous;

@@ -2,8 +2,10 @@
 //! and go through [`pipeline::handle`], which asks policy, opens the target with the permit, classifies the outcome and
 //! records it, once each.
 
+pub mod ambiguous;
 pub mod call;
 pub mod caller;
+pub mod canonical;
 pub mod decision;
 pub mod decisions;
 pub mod envelope;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::uri::{Authority, Scheme, Uri};
-use http::{HeaderValue, Request, Response, header};
+use http::uri::Scheme;
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -15,12 +15,12 @@ use weft_runtime::{Body, BodyError, BodyErrorKind, empty};
 
 use super::Ambiguous;
 use super::body::{BodyFault, BodyLimits, RequestBody};
-use super::canonical::{Canonical, canonicalise};
 use super::identity::{Authenticate, Credentials};
 use super::listener::{Handler, Peer};
 use crate::path::Mesh;
 use crate::path::call::{Call, Target};
 use crate::path::caller::Caller;
+use crate::path::canonical::{Canonical, canonicalise};
 use crate::path::outcome::{Failure, Reason};
 use crate::path::routes::Routed;
 use crate::path::{pipeline, tokens};
@@ -51,7 +51,7 @@ impl<A: Authenticate> Ingress<A> {
         };
         let canonical = match canonicalise(&head) {
             Ok(canonical) => canonical,
-            Err(why) => return nowhere(caller, head, ambiguous(why)),
+            Err(why) => return nowhere(caller, head, why.into()),
         };
         let body = match RequestBody::new(body, self.limits) {
             Ok(body) => body.map_err(body_error).boxed_unsync(),
@@ -82,29 +82,16 @@ impl<A: Authenticate> Handler for Ingress<A> {
 
     fn refuse(&self, why: Ambiguous, _: Peer) -> Response<Body> {
         // Nothing is known of such a request, so there is no call to record.
-        let call = nowhere(Caller::nobody(), Request::new(()).into_parts().0, ambiguous(why));
+        let call = nowhere(Caller::nobody(), Request::new(()).into_parts().0, why.into());
         let record = self.mesh.records.start(&call);
-        record.finish(Err(ambiguous(why))).response
+        record.finish(Err(why.into())).response
     }
 }
 
 /// The head as it is judged and forwarded: the canonical request and no other.
 fn forwarded(mut head: Parts, canonical: &Canonical) -> Parts {
     strip_identity(&mut head.headers);
-    let authority = match canonical.port {
-        Some(port) => format!("{}:{port}", canonical.host),
-        None => canonical.host.to_string(),
-    };
-    if let Ok(value) = HeaderValue::from_str(&authority) {
-        head.headers.insert(header::HOST, value);
-    }
-    let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
-    parts.authority = authority.parse::<Authority>().ok();
-    parts.path_and_query = Some(canonical.target().clone());
-    if let Ok(uri) = Uri::from_parts(parts) {
-        head.uri = uri;
-    }
+    canonical.write_to(&mut head, Scheme::HTTP);
     head
 }
 
@@ -119,18 +106,6 @@ fn nowhere(caller: Caller, head: Parts, failure: Failure) -> Call {
         cause: None,
         events: None,
     }
-}
-
-fn ambiguous(why: Ambiguous) -> Failure {
-    let reason = match why.status.as_u16() {
-        405 => return Failure::method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-        408 => Reason::RequestTooSlow,
-        414 => Reason::UriTooLong,
-        431 => Reason::HeadTooLarge,
-        501 | 505 => Reason::Unsupported,
-        _ => Reason::RequestAmbiguous,
-    };
-    Failure::open(reason, why.what)
 }
 
 fn body_error(fault: BodyFault) -> BodyError {

@@ -18,10 +18,10 @@ pub(crate) const MAX_HEAD: usize = 32 * 1024;
 pub(crate) const MAX_FIELDS: usize = 100;
 
 /// Longest request target, in bytes (threats.md A-06). An absolute-form target adds its authority to the 8 KiB.
-const MAX_TARGET: usize = super::canonical::MAX_TARGET + 512;
+const MAX_TARGET: usize = crate::path::canonical::MAX_TARGET + 512;
 
 /// Longest request line: method, target and version.
-const MAX_REQUEST_LINE: usize = MAX_TARGET + super::canonical::MAX_METHOD + " HTTP/1.1 \r\n".len();
+const MAX_REQUEST_LINE: usize = MAX_TARGET + crate::path::canonical::MAX_METHOD + " HTTP/1.1 \r\n".len();
 
 /// Largest Content-Length, in bytes. Above it hyper's own arithmetic ends; nobody sends 2^53 bytes in one request.
 const MAX_CONTENT_LENGTH: u64 = 1 << 53;
@@ -176,7 +176,7 @@ fn check_request_line(line: &[u8]) -> Result<bool, Ambiguous> {
     if method.is_empty() || !method.iter().all(|b| is_token(*b)) {
         return Err(Ambiguous::bad("method is not a token"));
     }
-    if method.len() > super::canonical::MAX_METHOD {
+    if method.len() > crate::path::canonical::MAX_METHOD {
         return Err(Ambiguous::bad("method is longer than 32 bytes"));
     }
     if target.len() > MAX_TARGET {

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::edge::body::{BodyLimits, RequestBody};
-use crate::edge::canonical::canonicalise;
+use crate::path::canonical::canonicalise;
 
 /// No test waits longer for anything.
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,7 +1,9 @@
-//! Why bytes or a request were refused before anybody judged them. Separate because the raw bytes, the parsed request and
-//! the body all refuse with it.
+//! Why bytes or a request were refused before anybody judged them. Separate because the raw bytes, the parsed request, the
+//! body and a function's own calls all refuse with it.
 
 use http::StatusCode;
+
+use super::outcome::{Failure, Reason};
 
 /// A request that could mean two things, or more than this edge reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,5 +24,19 @@ impl Ambiguous {
     /// Refuses with a status of its own.
     pub(crate) const fn with(status: StatusCode, what: &'static str) -> Self {
         Self { what, status }
+    }
+}
+
+impl From<Ambiguous> for Failure {
+    fn from(why: Ambiguous) -> Self {
+        let reason = match why.status.as_u16() {
+            405 => return Self::method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+            408 => Reason::RequestTooSlow,
+            414 => Reason::UriTooLong,
+            431 => Reason::HeadTooLarge,
+            501 | 505 => Reason::Unsupported,
+            _ => Reason::RequestAmbiguous,
+        };
+        Self::open(reason, why.what)
     }
 }

@@ -13,7 +13,7 @@
 
 use std::borrow::Cow;
 
-use crate::edge::Ambiguous;
+use crate::path::ambiguous::Ambiguous;
 
 /// Brings a path to its one spelling; borrowed if it has it already.
 ///

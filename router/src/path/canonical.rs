@@ -14,11 +14,11 @@ mod tests;
 
 use std::borrow::Cow;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, StatusCode, Uri, Version, request::Parts};
 
-use super::Ambiguous;
+use super::ambiguous::Ambiguous;
 use authority::Authority;
 
 /// Longest path and query, in bytes: threats.md A-06. Browsers and proxies agree on about this much.
@@ -54,6 +54,24 @@ impl Canonical {
     pub fn target(&self) -> &PathAndQuery {
         &self.target
     }
+
+    /// Makes a head say what this value says: its URI is absolute, and its Host is the URI's authority.
+    pub fn write_to(&self, head: &mut Parts, scheme: Scheme) {
+        let authority = match self.port {
+            Some(port) => format!("{}:{port}", self.host),
+            None => self.host.to_string(),
+        };
+        if let Ok(value) = HeaderValue::from_str(&authority) {
+            head.headers.insert(HOST, value);
+        }
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(scheme);
+        parts.authority = authority.parse().ok();
+        parts.path_and_query = Some(self.target.clone());
+        if let Ok(uri) = Uri::from_parts(parts) {
+            head.uri = uri;
+        }
+    }
 }
 
 /// Checks a request head and gives its one meaning.
@@ -68,6 +86,31 @@ pub fn canonicalise(head: &Parts) -> Result<Canonical, Ambiguous> {
     let authority = one_authority(head)?;
     let target = canonical_target(&head.uri)?;
     Ok(Canonical { host: authority.host, port: authority.port, method: head.method.clone(), target })
+}
+
+/// The same for a call that a function makes: its authority is what its URI says and nothing else, because a guest cannot
+/// set Host. What the call is aimed at may want header names that the mesh refuses, so these are left to
+/// [`check_names`].
+///
+/// # Errors
+/// As [`canonicalise`].
+pub fn canonicalise_outgoing(head: &Parts) -> Result<Canonical, Ambiguous> {
+    check_method(&head.method)?;
+    let authority = head.uri.authority().ok_or(Ambiguous::bad("host is missing"))?;
+    let authority = authority::parse(authority.as_str())?;
+    let target = canonical_target(&head.uri)?;
+    Ok(Canonical { host: authority.host, port: authority.port, method: head.method.clone(), target })
+}
+
+/// CGI-like readers turn `x-a` and `x_a` into the same variable, so one could pose as the other.
+///
+/// # Errors
+/// [`Ambiguous`] (400) if a name has an underscore.
+pub fn check_names(headers: &HeaderMap) -> Result<(), Ambiguous> {
+    match headers.keys().any(|name| name.as_str().contains('_')) {
+        true => Err(Ambiguous::bad("header name contains an underscore")),
+        false => Ok(()),
+    }
 }
 
 /// Methods are compared literally, so only the upper-case spelling may exist: a rule that denies `POST` must not be
@@ -92,10 +135,7 @@ fn check_method(method: &Method) -> Result<(), Ambiguous> {
 }
 
 fn check_headers(version: Version, headers: &HeaderMap) -> Result<(), Ambiguous> {
-    // CGI-like readers turn `x-a` and `x_a` into the same variable, so one could pose as the other.
-    if headers.keys().any(|name| name.as_str().contains('_')) {
-        return Err(Ambiguous::bad("header name contains an underscore"));
-    }
+    check_names(headers)?;
     if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
         return Err(Ambiguous::bad("content-length is given more than once"));
     }

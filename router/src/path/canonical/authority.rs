@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::edge::Ambiguous;
+use crate::path::ambiguous::Ambiguous;
 
 /// Longest DNS name in text, in bytes (RFC 1035 section 2.3.4, without the root's dot).
 const MAX_NAME: usize = 253;
