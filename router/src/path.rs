@@ -9,6 +9,7 @@ pub mod canonical;
 pub mod decision;
 pub mod decisions;
 pub mod envelope;
+pub mod identity_fields;
 pub mod nested;
 pub mod open_calls;
 pub mod outcome;

@@ -13,11 +13,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Ambiguous;
+use crate::path::identity_fields::strip_trailers;
 
 /// Limits for one body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +184,7 @@ where
                         body.take_data(data)?;
                     }
                     if let Some(trailers) = frame.trailers_mut() {
-                        drop_forbidden_trailers(trailers);
+                        strip_trailers(trailers);
                     }
                     Ok(frame)
                 })
@@ -203,42 +204,5 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-
-/// Trailers may not say what only a head may (RFC 9110 section 6.5.1): framing, routing, credentials, identity. They come
-/// after the decision, so none of it was judged.
-fn drop_forbidden_trailers(trailers: &mut HeaderMap) {
-    const FORBIDDEN: &[&str] = &[
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-range",
-        "content-type",
-        "cookie",
-        "expect",
-        "forwarded",
-        "host",
-        "keep-alive",
-        "max-forwards",
-        "origin",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "traceparent",
-        "tracestate",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-    ];
-    const FORBIDDEN_PREFIXES: &[&str] = &["x-weft-", "x-forwarded-", "ce-", ":"];
-    let forbidden = |name: &str| {
-        FORBIDDEN.contains(&name) || name.contains('_') || FORBIDDEN_PREFIXES.iter().any(|p| name.starts_with(p))
-    };
-    let names: Vec<_> = trailers.keys().filter(|name| forbidden(name.as_str())).cloned().collect();
-    for name in names {
-        trailers.remove(name);
     }
 }

@@ -1,12 +1,15 @@
 //! A request becomes a call: made canonical, attributed to its caller, routed by name, and handed to the pipeline. What
 //! cannot be routed goes there too, so that it is recorded and answered like any other refusal.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{Request, Response};
+use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -21,10 +24,10 @@ use crate::path::Mesh;
 use crate::path::call::{Call, Target};
 use crate::path::caller::Caller;
 use crate::path::canonical::{Canonical, canonicalise};
+use crate::path::identity_fields::strip_head;
 use crate::path::outcome::{Failure, Reason};
 use crate::path::routes::Routed;
 use crate::path::{pipeline, tokens};
-use crate::targets::backend::strip_identity;
 
 /// How long a caller waits for the first byte of an answer before the mesh gives up. A function's own `limits.timeout`
 /// is shorter by default.
@@ -43,7 +46,11 @@ impl<A: Authenticate> Ingress<A> {
         Self { mesh, authenticate, limits: BodyLimits::default() }
     }
 
-    async fn call(&self, request: Request<Incoming>, peer: Peer) -> Call {
+    async fn call<B>(&self, request: Request<B>, peer: Peer) -> Call
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn StdError + Send + Sync>>,
+    {
         let (mut head, body) = request.into_parts();
         let mut caller = match self.authenticate.authenticate(Credentials { peer: peer.addr, head: &head }) {
             Ok(caller) => caller,
@@ -90,7 +97,7 @@ impl<A: Authenticate> Handler for Ingress<A> {
 
 /// The head as it is judged and forwarded: the canonical request and no other.
 fn forwarded(mut head: Parts, canonical: &Canonical) -> Parts {
-    strip_identity(&mut head.headers);
+    strip_head(&mut head.headers);
     canonical.write_to(&mut head, Scheme::HTTP);
     head
 }

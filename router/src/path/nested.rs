@@ -12,12 +12,12 @@ use weft_runtime::{Body, Outbound, OutboundError, OutboundTimeouts};
 use super::Mesh;
 use super::call::{Call, Cause, HOPS_MAX, Outside, Reach, Target};
 use super::caller::Caller;
+use super::identity_fields::strip_head;
 use super::outcome::{Failure, Outcome, Reason};
 use super::pipeline;
 use super::routes::Routed;
 use super::snapshot::DeployedFunction;
 use super::tokens;
-use crate::targets::backend::strip_identity;
 
 /// The way out of one invocation.
 pub struct Nested {
@@ -86,7 +86,7 @@ impl Outbound for Nested {
         timeouts: OutboundTimeouts,
     ) -> Result<http::Response<Body>, OutboundError> {
         let Routed { verb, target } = self.route(request.uri());
-        strip_identity(request.headers_mut());
+        strip_head(request.headers_mut());
         let mut caller = self.caller.clone();
         // A function may bring the token of whom it acts for; it stays the one who calls.
         let admitted = tokens::admit(self.mesh.tokens.as_ref(), &target, request.headers_mut(), &mut caller).await;

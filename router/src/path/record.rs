@@ -17,6 +17,7 @@ use weft_runtime::{Body, BodyError};
 use super::call::Call;
 use super::decision::{DecisionId, DecisionIds};
 use super::decisions::{Decisions, Ending, Kept, Made};
+use super::identity_fields::strip_answer;
 use super::open_calls::{Asked, OpenCall, OpenCalls, Place};
 use super::outcome::{Failure, Outcome, Reason};
 use super::policy::Labels;
@@ -179,6 +180,7 @@ impl Record {
         };
         let body = Recorded { body, record: Some(self) }.boxed_unsync();
         let mut response = http::Response::from_parts(head, body);
+        strip_answer(response.headers_mut());
         if let Ok(value) = HeaderValue::from_str(&decision.to_string()) {
             response.headers_mut().insert(DECISION_HEADER, value);
         }
@@ -255,10 +257,13 @@ impl HttpBody for Recorded {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(match &mut self.body {
+        let mut frame = ready!(match &mut self.body {
             Source::Target(call) => call.poll_frame(cx),
             Source::Mesh(body) => Pin::new(body).poll_frame(cx),
         });
+        if let Some(trailers) = frame.as_mut().and_then(|frame| frame.as_mut().ok()?.trailers_mut()) {
+            strip_answer(trailers);
+        }
         match &frame {
             Some(Ok(frame)) => {
                 if let (Some(data), Some(record)) = (frame.data_ref(), self.record.as_mut()) {

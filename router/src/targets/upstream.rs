@@ -18,7 +18,6 @@ use weft_runtime::{Body, BodyError, BodyErrorKind};
 
 pub use self::document::{Document, Documents};
 use self::reach::{CheckedResolver, Unreachable};
-use super::backend::strip_identity;
 use crate::path::call::{Call, Outside, Reach};
 use crate::path::outcome::{Failure, Reason};
 use crate::path::policy::Permit;
@@ -68,7 +67,6 @@ impl Upstream {
         if outside.reach == Reach::Public {
             reach::check_literal(request.uri().host().unwrap_or_default()).map_err(denied)?;
         }
-        strip_identity(request.headers_mut());
         strip_hop_by_hop(request.headers_mut());
         *request.version_mut() = http::Version::HTTP_11;
         drop(permit);

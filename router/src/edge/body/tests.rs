@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 
 use super::*;
