@@ -1,6 +1,7 @@
 //! The composition root: builds the node's parts in one visible order, and stops them in another. Nothing is decided
 //! here; what a part needs is handed to it here and nowhere else.
 
+mod envelope_keys;
 mod key;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use weft_eventlog::{Clock, EventLog, LocalLog, SystemClock};
 use weft_runtime::Runtime;
 
@@ -30,6 +32,7 @@ use crate::edge::listener::{EdgeLimits, Listener};
 use crate::path::Mesh;
 use crate::path::caller::Principal;
 use crate::path::decision::DecisionIds;
+use crate::path::envelope::Envelopes;
 use crate::path::policy;
 use crate::path::record::Records;
 use crate::path::routes::Names;
@@ -82,6 +85,8 @@ pub struct Node {
     ingress: Arc<Ingress<Everybody>>,
     stop_admin: CancellationToken,
     admin_task: JoinHandle<()>,
+    /// Ends with the node.
+    _key_task: AbortOnDropHandle<()>,
 }
 
 impl Node {
@@ -104,8 +109,9 @@ impl Node {
         let scale = Arc::new(ScaleLog::new(clock.clone()));
         let witness = Witness { metrics: metrics.clone(), scale: scale.clone() };
         let runtime = Runtime::new(weft_runtime::Config::new(data.join("artifacts")), Arc::new(witness))?;
+        let (envelopes, key_task) = envelope_keys::begin(&data, &settings.trust_domain, &clock)?;
         let verifier = Verifier::new(Arc::new(Documents::new().context(NO_AUTHORITIES)?), clock.clone());
-        let mesh = mesh(&settings, &data, &metrics, &clock, verifier.clone())?;
+        let mesh = mesh(&settings, &data, &metrics, &clock, envelopes.clone(), verifier.clone())?;
         let names = mesh.names.clone();
         let deliveries = Arc::new(Deliveries::new(delivery::Parts {
             mesh: mesh.clone(),
@@ -134,6 +140,7 @@ impl Node {
             scale_log: scale,
             node: info(&settings, listener.local_addr(), admin),
             names: names.clone(),
+            envelopes,
             metrics: Arc::new(move |snapshot| metrics.render(snapshot)),
             guard: Guard::Loopback,
             shutdown: stop_admin.clone(),
@@ -156,6 +163,7 @@ impl Node {
             ingress,
             stop_admin,
             admin_task,
+            _key_task: key_task,
         })
     }
 
@@ -234,6 +242,7 @@ fn mesh(
     data: &Path,
     metrics: &Arc<Metrics>,
     clock: &Arc<dyn Clock>,
+    envelopes: Arc<Envelopes>,
     tokens: Verifier,
 ) -> anyhow::Result<Arc<Mesh>> {
     let ids = DecisionIds::new(key::read_or_make(&data.join("decision.key"))?, key::random()?);
@@ -244,7 +253,8 @@ fn mesh(
     };
     let upstream = Upstream::new().context(NO_AUTHORITIES)?;
     let empty = Deployments::empty_snapshot(policy::Default::Allow);
-    Ok(Mesh::new(empty, Records::new(ids, metrics.clone(), clock.clone()), upstream, names, Arc::new(tokens)))
+    let records = Records::new(ids, metrics.clone(), clock.clone());
+    Ok(Mesh::new(empty, records, envelopes, upstream, names, Arc::new(tokens)))
 }
 
 /// First what policies rely on, then the snapshot, then the workers: a worker that starts must find its function. Whoever

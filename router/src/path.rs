@@ -9,6 +9,8 @@ pub mod canonical;
 pub mod decision;
 pub mod decisions;
 pub mod envelope;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod identity_fields;
 pub mod nested;
 pub mod open_calls;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use self::envelope::Envelopes;
 use self::open_calls::{Asked, OpenCalls};
 use self::outcome::Failure;
 use self::record::Records;
@@ -39,6 +42,8 @@ pub struct Mesh {
     pub records: Records,
     /// The calls that are going on.
     pub open: Arc<OpenCalls>,
+    /// How kept events say who stands behind them.
+    pub envelopes: Arc<Envelopes>,
     /// The client for addresses outside.
     pub upstream: Upstream,
     /// How names become addresses here.
@@ -52,12 +57,13 @@ impl Mesh {
     pub fn new(
         snapshot: Snapshot,
         records: Records,
+        envelopes: Arc<Envelopes>,
         upstream: Upstream,
         names: routes::Names,
         tokens: Arc<dyn tokens::Tokens>,
     ) -> Arc<Self> {
         let (snapshot, open) = (ArcSwap::from_pointee(snapshot), Arc::default());
-        Arc::new(Self { snapshot, records, open, upstream, names, tokens })
+        Arc::new(Self { snapshot, records, open, envelopes, upstream, names, tokens })
     }
 
     /// The snapshot in force now.

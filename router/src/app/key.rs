@@ -1,4 +1,5 @@
-//! The node's secret for decision ids: made once, kept for its owner alone, so that ids stay readable over restarts.
+//! Secrets of the node: the key of decision ids, made once so that ids stay readable over restarts, and how files with
+//! secrets are written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -19,17 +20,28 @@ pub(super) fn read_or_make(path: &Path) -> anyhow::Result<[u8; 16]> {
     }
 }
 
-/// Written beside and renamed, so that a node that is killed meanwhile leaves no half a key.
 fn make(path: &Path) -> anyhow::Result<[u8; 16]> {
     let mut key = [0; 16];
     fill(&mut key)?;
-    let beside = path.with_extension("new");
-    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside);
-    opened
-        .and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&beside, path))
-        .with_context(|| format!("cannot make {}", path.display()))?;
+    replace(path, &key)?;
     Ok(key)
+}
+
+/// Puts a secret into a file that its owner alone may read, durably. Written beside and renamed, so that a node that is
+/// killed meanwhile leaves no half a secret.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn replace(path: &Path, secret: &[u8]) -> anyhow::Result<()> {
+    let beside = path.with_added_extension("new");
+    // One that was left behind may have another mode.
+    let _ = std::fs::remove_file(&beside);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);
+    opened
+        .and_then(|mut file| file.write_all(secret).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&beside, path))
+        .and_then(|()| path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn read(file: File, path: &Path) -> anyhow::Result<[u8; 16]> {
@@ -49,6 +61,10 @@ pub(super) fn random() -> anyhow::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-fn fill(bytes: &mut [u8]) -> anyhow::Result<()> {
+/// Fills `bytes` with what nobody can guess.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub(super) fn fill(bytes: &mut [u8]) -> anyhow::Result<()> {
     getrandom::fill(bytes).map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))
 }

@@ -36,6 +36,7 @@ use super::deployments::Deployments;
 use super::modules::ModuleStore;
 use super::readiness::Readiness;
 use super::scale_log::ScaleLog;
+use crate::path::envelope::Envelopes;
 use crate::path::routes::Names;
 use crate::path::snapshot::Snapshot;
 
@@ -98,6 +99,8 @@ pub struct AdminState {
     pub node: NodeInfo,
     /// How addresses are made.
     pub names: Names,
+    /// Reads what topics keep.
+    pub envelopes: Arc<Envelopes>,
     /// Renders `/metrics` in Prometheus' text format.
     pub metrics: Arc<dyn Fn(&Snapshot) -> String + Send + Sync>,
     /// Who may speak to the listener.

@@ -22,7 +22,7 @@ use super::report::Report;
 use super::{Parts, dead_letter, reply, retry};
 use crate::path::call::{Call, Cause, Outside, Reach, Target};
 use crate::path::caller::Caller;
-use crate::path::envelope::{self, Envelope};
+use crate::path::envelope::{Envelope, EnvelopeError};
 use crate::path::outcome::{Disposition, Failure, Reason};
 use crate::path::record::Answer;
 use crate::path::snapshot::DeployedTrigger;
@@ -39,14 +39,38 @@ pub(super) struct Attempt<'a> {
 
 /// Delivers one leased event once and says how to settle it.
 pub(super) async fn run(parts: &Arc<Parts>, trigger: &DeployedTrigger, lease: &Lease) -> Settlement {
-    match envelope::open(&lease.record.headers, lease.record.body.clone()) {
+    match parts.mesh.envelopes.open(&trigger.topic, &lease.record) {
         Ok((event, envelope)) => Attempt { parts, trigger, lease, event, envelope }.run().await,
-        Err(error) => {
-            tracing::error!(trigger = %trigger.name, sequence = %lease.record.sequence, %error, "cannot read a kept event");
-            let cause = vec![("code".to_owned(), "EVENT_INVALID".to_owned()), ("why".to_owned(), error.to_string())];
-            Settlement::Dead { state: Terminal::Dead, cause }
-        }
+        Err(error) => refuse(parts, trigger, lease, &error).await,
     }
+}
+
+/// Ends an event of which nobody can say who published it, or that is none. It goes through the pipeline as a call of
+/// nobody to nowhere, so that the refusal is recorded like any other.
+async fn refuse(parts: &Arc<Parts>, trigger: &DeployedTrigger, lease: &Lease, error: &EnvelopeError) -> Settlement {
+    let sequence = lease.record.sequence;
+    tracing::error!(trigger = %trigger.name, %sequence, error = error.to_string(), "cannot deliver a kept event");
+    let call = Call {
+        verb: Verb::Deliver,
+        target: Target::Nowhere(error.into()),
+        caller: Caller { via: Some(trigger.identity.clone().into()), ..Caller::nobody() },
+        request: http::Request::new(full("")),
+        deadline: Instant::now(),
+        hops: 0,
+        cause: None,
+        events: None,
+    };
+    let answer = pipeline::handle(&parts.mesh, call).await;
+    let state = match error.reason() {
+        Reason::EnvelopeUnproven => Terminal::Denied,
+        _ => Terminal::Dead,
+    };
+    let cause = [
+        ("code", answer.outcome.code().to_owned()),
+        ("why", error.to_string()),
+        ("decision", answer.decision.to_string()),
+    ];
+    Settlement::Dead { state, cause: cause.map(|(name, value)| (name.to_owned(), value)).into() }
 }
 
 impl Attempt<'_> {

@@ -123,3 +123,6 @@ fn body_error(fault: BodyFault) -> BodyError {
     };
     BodyError::new(kind, fault.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,25 +1,36 @@
-//! What a topic keeps beside an event: who published it, who began the chain, and how long the chain is. The envelope is
-//! the whole input of a later decision, so it is written by us alone and never taken from the event's attributes: an
-//! attribute's name has letters and digits only (CloudEvents 1.0, "Naming conventions"), ours have a slash.
+//! What a topic keeps beside an event, so that a later decision needs nothing else: who published it, who began the chain,
+//! how that was proven, what the publisher's token said, when it was admitted, and how long the chain is. It is written by
+//! us alone and never taken from the event's attributes: an attribute's name has letters and digits only (CloudEvents 1.0,
+//! "Naming conventions"), ours have a slash. A keyed [`proof`] binds it to the event and its topic.
 
+mod fields;
+pub mod keys;
+mod proof;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use weft_eventlog::{Clock, Record};
 use weft_functions::event::{Event, EventError};
+use weft_functions::value::Namespaced;
 
-use super::caller::{Caller, Principal, Proof};
-
-const VERSION: &str = "1";
-const VERSION_FIELD: &str = "weft/envelope";
-const PRINCIPAL_FIELD: &str = "weft/principal";
-const ORIGIN_FIELD: &str = "weft/origin";
-const VIA_FIELD: &str = "weft/via";
-const HOPS_FIELD: &str = "weft/hops";
-/// Stands in the record of an event without data, which is not the same as one whose data is empty.
-const NO_DATA_FIELD: &str = "weft/nodata";
+use self::keys::KeyRing;
+use super::caller::{Caller, Proof};
+use super::outcome::{Failure, Reason};
+use super::spiffe::TrustDomain;
 
 /// Who stands behind a kept event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
-    /// Who published it, for whom, and through what.
+    /// Who published it, for whom, and through what; known by this envelope.
     pub caller: Caller,
+    /// How the publisher was proven when the event was admitted.
+    pub admitted_by: Proof,
+    /// When that was, in milliseconds since 1970.
+    pub admitted_ms: u64,
     /// How many calls and events lie before it.
     pub hops: u8,
 }
@@ -27,6 +38,12 @@ pub struct Envelope {
 /// Why a kept record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
+    /// Written by a newer version.
+    #[error("the record needs a reader of format {0:?}; start the newer version of weft")]
+    Newer(String),
+    /// Nothing shows that we wrote it like this: it was altered, moved here, or never sealed.
+    #[error("the record's envelope is not proven: {0}")]
+    Unproven(&'static str),
     /// A field of ours is missing or not what this version writes.
     #[error("the record's {0} is missing or not readable by this version")]
     Field(&'static str),
@@ -35,85 +52,94 @@ pub enum EnvelopeError {
     Event(#[from] EventError),
 }
 
-/// The record's headers: the envelope's fields, then the event's attributes.
-pub fn seal(event: &Event, envelope: &Envelope) -> Vec<(String, String)> {
-    let mut headers = vec![
-        (VERSION_FIELD.to_owned(), VERSION.to_owned()),
-        (PRINCIPAL_FIELD.to_owned(), envelope.caller.principal.to_string()),
-        (ORIGIN_FIELD.to_owned(), envelope.caller.origin.to_string()),
-        (HOPS_FIELD.to_owned(), envelope.hops.to_string()),
-    ];
-    if let Some(via) = &envelope.caller.via {
-        headers.push((VIA_FIELD.to_owned(), via.to_string()));
-    }
-    if event.data().is_none() {
-        headers.push((NO_DATA_FIELD.to_owned(), String::new()));
-    }
-    headers.extend(event.to_fields());
-    headers
-}
-
-/// The event and its envelope from a record's headers and body.
-pub fn open(headers: &[(String, String)], body: bytes::Bytes) -> Result<(Event, Envelope), EnvelopeError> {
-    let field = |name: &'static str| {
-        let found = headers.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).ok_or(EnvelopeError::Field(name))
-    };
-    if field(VERSION_FIELD)? != VERSION {
-        return Err(EnvelopeError::Field(VERSION_FIELD));
-    }
-    let principal = |name| principal(field(name)?).ok_or(EnvelopeError::Field(name));
-    let via = field(VIA_FIELD).ok().map(|_| principal(VIA_FIELD)).transpose()?;
-    let (origin, how) = (principal(ORIGIN_FIELD)?, Proof::Event);
-    let caller = Caller { principal: principal(PRINCIPAL_FIELD)?, origin, via, how, token: None, address: None };
-    let hops = field(HOPS_FIELD)?.parse().map_err(|_| EnvelopeError::Field(HOPS_FIELD))?;
-    let attributes = headers.iter().filter(|(key, _)| !key.contains('/'));
-    let data = field(NO_DATA_FIELD).is_err().then_some(body);
-    let event = Event::from_fields(attributes.map(|(key, value)| (key.as_str(), value.as_str())), data)?;
-    Ok((event, Envelope { caller, hops }))
-}
-
-fn principal(text: &str) -> Option<Principal> {
-    text.parse().ok().map(Principal::Workload)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::path::caller::workload;
-
-    fn event() -> Event {
-        let event = Event::builder().id("1").source("/s").ty("t").extension("weft", "x").data("{}");
-        event.build().expect("an event")
-    }
-
-    #[test]
-    fn what_is_sealed_opens_alike() {
-        let caller = Caller {
-            origin: workload("spiffe://a/ns/b/sa/d"),
-            via: Some(workload("spiffe://a/ns/b/trigger/e")),
-            ..Caller::direct(workload("spiffe://a/ns/b/fn/c"), Proof::Event)
-        };
-        for via in [None, caller.via.clone()] {
-            let envelope = Envelope { caller: Caller { via, ..caller.clone() }, hops: 3 };
-            let opened = open(&seal(&event(), &envelope), "{}".into()).expect("opens");
-            assert_eq!(opened.1, envelope);
-            assert_eq!(opened.0.id(), "1");
-            assert_eq!(opened.0.extension("weft"), Some("x"));
+impl EnvelopeError {
+    /// The reason for which the event is not delivered.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Unproven(_) => Reason::EnvelopeUnproven,
+            Self::Newer(_) | Self::Field(_) | Self::Event(_) => Reason::EventInvalid,
         }
     }
+}
 
-    #[test]
-    fn a_record_of_another_version_is_not_guessed_at() {
-        let envelope = Envelope { caller: Caller::direct(workload("spiffe://a/p"), Proof::Mtls), hops: 0 };
-        let sealed = seal(&event(), &envelope);
-        let mut newer = sealed.clone();
-        newer[0].1 = "2".to_owned();
-        assert!(open(&newer, "".into()).is_err());
-        for missing in 0..4 {
-            let mut less = sealed.clone();
-            less.remove(missing);
-            assert!(open(&less, "".into()).is_err(), "without field {missing}");
-        }
+impl From<&EnvelopeError> for Failure {
+    fn from(error: &EnvelopeError) -> Self {
+        Self::hidden(error.reason(), error.to_string())
     }
+}
+
+/// Seals and opens envelopes, with the keys of this node.
+pub struct Envelopes {
+    ring: ArcSwap<KeyRing>,
+    trust_domain: TrustDomain,
+    clock: Arc<dyn Clock>,
+}
+
+impl Envelopes {
+    /// Envelopes of a trust domain, sealed with the newest key of `ring`.
+    pub fn new(ring: KeyRing, trust_domain: TrustDomain, clock: Arc<dyn Clock>) -> Self {
+        Self { ring: ArcSwap::from_pointee(ring), trust_domain, clock }
+    }
+
+    /// Seals with other keys from now on.
+    pub fn rotate(&self, ring: KeyRing) {
+        self.ring.store(Arc::new(ring));
+    }
+
+    /// Begins to seal what `caller` publishes to `topic` after `hops` calls and events. Of the caller's token, the claims
+    /// named by `keep` are kept.
+    pub fn seal<'a>(&self, topic: &'a Namespaced, caller: &Caller, hops: u8, keep: &[String]) -> Seal<'a> {
+        let fields = fields::of(caller, self.clock.now_ms(), hops, keep);
+        Seal { ring: self.ring.load_full(), trust_domain: self.trust_domain.clone(), topic, fields }
+    }
+
+    /// The event and its envelope, from a record of `topic`. The proof is looked at before anything else.
+    ///
+    /// # Errors
+    /// The proof does not hold, or this version cannot read what it proves.
+    pub fn open(&self, topic: &Namespaced, record: &Record) -> Result<(Event, Envelope), EnvelopeError> {
+        let ring = self.ring.load();
+        match fields::version(&record.headers)? {
+            // Version 1 had no proof. Its records are read where they can only be our own: admitted before there were
+            // keys, by the word of the log.
+            fields::Version::One if record.admitted_ms < ring.since_ms() => {}
+            fields::Version::One => return Err(EnvelopeError::Unproven("it has no proof")),
+            fields::Version::Two => proof::check(&ring, &self.trust_domain, topic, &record.headers, &record.body)?,
+        }
+        Ok((event(record)?, fields::read(&record.headers, record.admitted_ms)?))
+    }
+}
+
+/// Seals the events of one publish.
+pub struct Seal<'a> {
+    ring: Arc<KeyRing>,
+    trust_domain: TrustDomain,
+    topic: &'a Namespaced,
+    fields: Vec<(String, String)>,
+}
+
+impl Seal<'_> {
+    /// The headers of the event's record: the envelope's fields, the event's attributes, the proof.
+    pub fn seal(&self, event: &Event) -> Vec<(String, String)> {
+        let mut headers = self.fields.clone();
+        if event.data().is_none() {
+            headers.push((fields::NO_DATA.to_owned(), String::new()));
+        }
+        headers.extend(event.to_fields());
+        let data = event.data().map_or(&[][..], |data| data);
+        let proof = proof::of(&self.ring, &self.trust_domain, self.topic, &headers, data);
+        headers.push((fields::PROOF.to_owned(), proof));
+        headers
+    }
+}
+
+/// The event of a record, whoever may stand behind it.
+///
+/// # Errors
+/// It is not a valid event.
+pub fn event(record: &Record) -> Result<Event, EventError> {
+    let attributes = record.headers.iter().filter(|(name, _)| !name.contains('/'));
+    let has_data = !record.headers.iter().any(|(name, _)| name == fields::NO_DATA);
+    let data = has_data.then(|| record.body.clone());
+    Event::from_fields(attributes.map(|(name, value)| (name.as_str(), value.as_str())), data)
 }

@@ -70,7 +70,9 @@ reasons! {
     FnTimeout "FN_TIMEOUT" 504 Allow "the function did not answer in time";
     FnMemory "FN_MEMORY" 502 Allow "the function needed more memory than allowed";
     FnBadResponse "FN_BAD_RESPONSE" 502 Allow "the function's answer is not one";
+    EnvelopeUnproven "ENVELOPE_UNPROVEN" 403 Deny "nothing proves who published this event";
     EgressDenied "EGRESS_DENIED" 403 Deny "this call may not leave the mesh";
+    LimitEgress "LIMIT_EGRESS" 503 Throttled "too many calls of this namespace are on their way out";
     UpConnect "UP_CONNECT" 502 Unavailable "the address outside could not be reached";
     UpReset "UP_RESET_AFTER" 502 Unavailable "the address outside broke the exchange off";
     UpTimeout "UP_TIMEOUT" 504 Unavailable "the address outside did not answer in time";
@@ -127,7 +129,7 @@ impl Reason {
     fn disposition(self) -> Disposition {
         match self {
             reason if reason.is_policy() => Disposition::Deny,
-            Reason::EgressDenied => Disposition::Deny,
+            Reason::EgressDenied | Reason::EnvelopeUnproven => Disposition::Deny,
             Reason::EventLoop | Reason::CallCycle | Reason::AuthnInvalid | Reason::AuthnExpired => Disposition::Dead,
             _ => Disposition::Retry { after: None },
         }

@@ -71,7 +71,7 @@ async fn open(
         Target::Topic(name) => {
             let topic = snapshot.topics.get(name).ok_or_else(gone)?;
             let namespace = snapshot.namespaces.get(&name.namespace).cloned();
-            topics::publish(permit, topic.log.as_ref(), namespace.as_deref(), call).await
+            topics::publish(permit, topic, namespace.as_deref(), &mesh.envelopes, call).await
         }
         Target::Outside(outside) => {
             let outside = outside.clone();

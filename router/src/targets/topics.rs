@@ -7,19 +7,17 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
-use weft_eventlog::{Accepted, AppendError, Appended, DedupeKey, NewRecord, Topic};
+use weft_eventlog::{Accepted, AppendError, Appended, DedupeKey, NewRecord};
 use weft_functions::event::http as binding;
 use weft_functions::event::{Event, EventError, EventErrorKind, EventLimits};
 use weft_runtime::{Body, BodyError, empty, full};
 
 use crate::path::call::{Call, EMISSIONS_MAX};
-use crate::path::envelope::{self, Envelope};
+use crate::path::envelope::{Envelopes, Seal};
+use crate::path::identity_fields::strip_event;
 use crate::path::outcome::{Failure, Reason};
 use crate::path::policy::Permit;
-use crate::path::snapshot::DeployedNamespace;
-
-/// The one attribute beginning with `weft` that a publisher may set.
-const CLIENT_ATTRIBUTE: &str = "weftdelivernotbefore";
+use crate::path::snapshot::{DeployedNamespace, DeployedTopic};
 
 /// How long an append may take before its publisher is told to try again (`threats.md` F-11): a disk that takes seconds
 /// for an fsync serves nobody better by a longer queue.
@@ -28,8 +26,9 @@ const APPEND_PATIENCE: Duration = Duration::from_secs(5);
 /// Keeps the call's events and answers which sequence each has.
 pub async fn publish(
     permit: Permit,
-    topic: &dyn Topic,
+    topic: &DeployedTopic,
     namespace: Option<&DeployedNamespace>,
+    envelopes: &Envelopes,
     mut call: Call,
 ) -> Result<http::Response<Body>, Failure> {
     if let Some(namespace) = namespace {
@@ -40,20 +39,20 @@ pub async fn publish(
     if let Some(namespace) = namespace {
         charge(namespace, &call, events.iter().map(weight).sum())?;
     }
-    let envelope = Envelope { caller: call.caller, hops: call.hops };
     if call.cause.as_ref().is_some_and(|cause| !cause.may_publish()) {
         return Err(Failure::open(Reason::EventLoop, format!("one delivery publishes at most {EMISSIONS_MAX} times")));
     }
+    let seal = envelopes.seal(&topic.name, &call.caller, call.hops, &topic.resource.spec.keep_claims);
     let records = events.iter().map(|event| {
         let dedupe = match &call.cause {
             Some(cause) => derived(cause.derived_id(digest(event, |name| !matches!(name, "id" | "time")))),
             None => DedupeKey { id: dedupe_id(event), digest: digest(event, |_| true) },
         };
-        record(event, &envelope, dedupe)
+        record(event, &seal, dedupe)
     });
     let records = records.collect();
     drop(permit);
-    let appended = match tokio::time::timeout(APPEND_PATIENCE, topic.append(records)).await {
+    let appended = match tokio::time::timeout(APPEND_PATIENCE, topic.log.append(records)).await {
         Ok(appended) => appended?,
         // Stored or not is unknown now; the publisher may send it again under the same id.
         Err(_) => return Err(Failure::hidden(Reason::LogUnavailable, "the log did not answer in time")),
@@ -90,7 +89,7 @@ pub async fn receive(call: &mut Call) -> Result<(), Failure> {
     let body = std::mem::replace(call.request.body_mut(), empty());
     let body = read(body, limits.batch_bytes).await?;
     let events = binding::decode(call.request.headers(), body, &limits)?;
-    call.events = Some(events.into_iter().map(strip).collect());
+    call.events = Some(events.into_iter().map(strip_event).collect());
     Ok(())
 }
 
@@ -137,17 +136,12 @@ impl From<AppendError> for Failure {
     }
 }
 
-/// Attributes beginning with `weft` are the mesh's own: what a publisher sends under such a name is dropped.
-fn strip(event: Event) -> Event {
-    event.without_extensions(|name| name.starts_with("weft") && name != CLIENT_ATTRIBUTE)
-}
-
-fn record(event: &Event, envelope: &Envelope, dedupe: DedupeKey) -> NewRecord {
+fn record(event: &Event, seal: &Seal<'_>, dedupe: DedupeKey) -> NewRecord {
     NewRecord {
         dedupe: Some(dedupe),
         key: Some(event.extension("partitionkey").unwrap_or(event.source()).to_owned()),
         subject: event.ty().to_owned(),
-        headers: envelope::seal(event, envelope),
+        headers: seal.seal(event),
         body: event.data().cloned().unwrap_or_default(),
     }
 }
@@ -236,14 +230,5 @@ mod tests {
         assert_ne!(whole(&event("1", "/a", "x")), whole(&more));
         let content = |event: &Event| digest(event, |name| name != "id");
         assert_eq!(content(&event("1", "/a", "x")), content(&event("2", "/a", "x")));
-    }
-
-    #[test]
-    fn attributes_of_ours_are_dropped_but_for_the_one_publishers_may_set() {
-        let named = |event: Event, name: &str| event.with_extension(name, "2030-01-01T00:00:00Z").expect("valid");
-        let stripped = strip(named(named(named(event("1", "/a", ""), "weftorigin"), "weft"), CLIENT_ATTRIBUTE));
-        assert_eq!(stripped.extension("weftorigin"), None);
-        assert_eq!(stripped.extension("weft"), None);
-        assert!(stripped.extension(CLIENT_ATTRIBUTE).is_some());
     }
 }

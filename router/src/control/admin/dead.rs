@@ -73,8 +73,8 @@ fn item(dead: &DeadRecord) -> Value {
 }
 
 fn event(record: &Record) -> Value {
-    match envelope::open(&record.headers, record.body.clone()) {
-        Ok((event, _)) => structured_value(&event),
+    match envelope::event(record) {
+        Ok(event) => structured_value(&event),
         Err(_) => Value::Null,
     }
 }

@@ -19,12 +19,13 @@ use tokio_util::sync::CancellationToken;
 use weft_eventlog::{LogError, Record, Sequence, Topic};
 use weft_functions::event::{Event, http as binding};
 use weft_functions::manifest::Kind;
+use weft_functions::value::Namespaced;
 
 use super::super::timestamp;
 use super::Shared;
 use super::refusal::Refusal;
 use super::resources::{absent, read_namespaced};
-use crate::path::envelope;
+use crate::path::envelope::Envelopes;
 
 /// How often an empty line says that a quiet stream is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -55,7 +56,7 @@ pub(super) async fn events(
     let Query(ask) = ask.map_err(|error| Refusal::bad_request(error.body_text()))?;
     let view = state.deployments.view();
     let topic = view.snapshot.topics.get(&name).ok_or_else(|| absent(Kind::Topic, &name))?;
-    let topic = topic.log.clone();
+    let (topic, envelopes) = (topic.log.clone(), state.envelopes.clone());
     let from = match (ask.from.as_deref(), ask.follow) {
         (None, true) => "end",
         (None, false) => "beginning",
@@ -67,6 +68,8 @@ pub(super) async fn events(
         left: ask.limit.unwrap_or(u64::MAX),
         watch: topic.watch(),
         topic,
+        name,
+        envelopes,
         shutdown: state.shutdown.clone(),
     };
     let body = Body::from_stream(stream::unfold(tail, Tail::chunk));
@@ -90,6 +93,8 @@ async fn begin(topic: &dyn Topic, from: &str) -> Result<Sequence, Refusal> {
 /// Where a stream stands.
 struct Tail {
     topic: Arc<dyn Topic>,
+    name: Namespaced,
+    envelopes: Arc<Envelopes>,
     next: Sequence,
     /// Where one that does not follow ends.
     end: Option<Sequence>,
@@ -120,7 +125,7 @@ impl Tail {
             if let Some(last) = records.last() {
                 self.next = last.sequence.next();
                 self.left -= records.len() as u64;
-                let lines: String = records.iter().map(|record| line(record) + "\n").collect();
+                let lines: String = records.iter().map(|record| self.line(record) + "\n").collect();
                 return Some((Ok(lines.into()), self));
             }
             if self.end.is_some() {
@@ -141,27 +146,29 @@ impl Tail {
         records.retain(|record| self.end.is_none_or(|end| record.sequence < end));
         Ok(records)
     }
-}
 
-fn line(record: &Record) -> String {
-    let (sequence, time) = (record.sequence.to_string(), timestamp::rfc3339(record.admitted_ms));
-    let line = match envelope::open(&record.headers, record.body.clone()) {
-        Ok((event, envelope)) => {
-            let caller = envelope.caller;
-            let line = Line {
-                sequence: &sequence,
-                time: &time,
-                event: structured(&event),
-                principal: caller.principal.as_str(),
-                origin: caller.origin.as_str(),
-            };
-            serde_json::to_string(&line)
-        }
-        Err(error) => serde_json::to_string(&json!({ "sequence": sequence, "time": time, "error": error.to_string() })),
-    };
-    // JSON data keeps its own spacing, and a line end in it would end our line. Within valid JSON line ends stand between
-    // tokens only, where a space means the same.
-    line.unwrap_or_default().replace(['\n', '\r'], " ")
+    fn line(&self, record: &Record) -> String {
+        let (sequence, time) = (record.sequence.to_string(), timestamp::rfc3339(record.admitted_ms));
+        let line = match self.envelopes.open(&self.name, record) {
+            Ok((event, envelope)) => {
+                let caller = envelope.caller;
+                let line = Line {
+                    sequence: &sequence,
+                    time: &time,
+                    event: structured(&event),
+                    principal: caller.principal.as_str(),
+                    origin: caller.origin.as_str(),
+                };
+                serde_json::to_string(&line)
+            }
+            Err(error) => {
+                serde_json::to_string(&json!({ "sequence": sequence, "time": time, "error": error.to_string() }))
+            }
+        };
+        // JSON data keeps its own spacing, and a line end in it would end our line. Within valid JSON line ends stand
+        // between tokens only, where a space means the same.
+        line.unwrap_or_default().replace(['\n', '\r'], " ")
+    }
 }
 
 #[derive(serde::Serialize)]

@@ -15,7 +15,13 @@ use super::super::modules::ModuleDigest;
 use super::super::readiness::Phase;
 use super::*;
 use crate::path::caller::{Caller, Proof, workload};
-use crate::path::envelope::{Envelope, seal};
+use crate::path::envelope::Envelopes;
+use crate::path::envelope::keys::KeyRing;
+
+fn envelopes() -> Arc<Envelopes> {
+    let trust_domain = "weft.local".parse().expect("a trust domain");
+    Arc::new(Envelopes::new(KeyRing::new(0, &[7; 40]), trust_domain, Arc::new(SystemClock)))
+}
 
 struct Api {
     plane: Plane,
@@ -56,6 +62,7 @@ impl Api {
                 trust_domain: "weft.local".parse().expect("a trust domain"),
                 loopback_topics: true,
             },
+            envelopes: envelopes(),
             metrics: Arc::new(|snapshot| format!("weft_snapshot {}\n", snapshot.number)),
             guard: Guard::Loopback,
             shutdown: shutdown.clone(),
@@ -85,10 +92,10 @@ impl Api {
         let event = Event::builder().id(id).source("/shop").ty("order.created").data(r#"{"n": 1.0}"#);
         let event = event.datacontenttype("application/json").build().expect("an event");
         let caller = Caller::direct(workload("spiffe://weft.local/ns/default/sa/shop"), Proof::Mtls);
-        let headers = seal(&event, &Envelope { caller, hops: 0 });
         let body = event.data().cloned().unwrap_or_default();
         let view = self.plane.deployments.view();
         let topic = view.snapshot.topics.values().next().expect("a topic");
+        let headers = envelopes().seal(&topic.name, &caller, 0, &[]).seal(&event);
         topic.log.append(vec![NewRecord { headers, body, ..NewRecord::default() }]).await.expect("appended");
     }
 }

@@ -1,0 +1,52 @@
+//! A mesh for tests of what uses one: nothing is deployed in it, and everything is allowed.
+
+use std::sync::Arc;
+
+use weft_eventlog::SystemClock;
+use weft_functions::value::Name;
+
+use super::Mesh;
+use super::decision::DecisionIds;
+use super::envelope::Envelopes;
+use super::envelope::keys::KeyRing;
+use super::policy::{Default, PolicyIndex};
+use super::record::Records;
+use super::routes::Names;
+use super::snapshot::Snapshot;
+use super::tokens::{Tokens, Verification};
+use crate::targets::upstream::Upstream;
+use crate::telemetry::metrics::Metrics;
+
+/// Names as `weft dev` has them.
+pub(crate) fn names() -> Names {
+    let trust_domain = "weft.local".parse().expect("a trust domain");
+    Names { domain: "localhost".into(), trust_domain, loopback_topics: true }
+}
+
+/// A mesh in which everything is allowed and nothing exists.
+pub(crate) fn mesh() -> Arc<Mesh> {
+    mesh_with(Upstream::new().expect("the system's certificates"))
+}
+
+/// The same with another way out.
+pub(crate) fn mesh_with(upstream: Upstream) -> Arc<Mesh> {
+    let metrics = Arc::new(Metrics::new().expect("metrics"));
+    let envelopes = Envelopes::new(KeyRing::new(0, &[7; 40]), names().trust_domain, Arc::new(SystemClock));
+    Mesh::new(
+        Snapshot::of_policy(1, PolicyIndex::new(Default::Allow, Vec::new())),
+        Records::new(DecisionIds::new([7; 16], 1), metrics),
+        Arc::new(envelopes),
+        upstream,
+        names(),
+        Arc::new(NoTokens),
+    )
+}
+
+/// Nobody shows a token.
+struct NoTokens;
+
+impl Tokens for NoTokens {
+    fn verify(&self, _: &Name, _: &http::HeaderMap) -> Verification {
+        Verification::Done(Ok(None))
+    }
+}
