@@ -118,7 +118,7 @@ impl Node {
             clock: clock.clone(),
             metrics: metrics.clone(),
             seed: key::random()?,
-            reach_private: true,
+            reach_loopback: true,
         }));
         let modules = Arc::new(ModuleStore::open(data.join("modules"), clock.clone())?);
         let deployments = Deployments::open(Parts {

@@ -37,8 +37,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Where retries get their jitter from.
     pub seed: u64,
-    /// Whether a `url:` may lie on a loopback or private address (`weft dev`).
-    pub reach_private: bool,
+    /// Whether a `url:` may lie on a loopback address (`weft dev`).
+    pub reach_loopback: bool,
 }
 
 /// All workers of the node.

@@ -15,6 +15,7 @@ pub mod identity_fields;
 pub mod nested;
 pub mod open_calls;
 pub mod outcome;
+pub mod outgoing;
 pub mod pipeline;
 pub mod policy;
 pub mod quota;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::Scheme;
 use http::{HeaderValue, Method, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ use super::report::Report;
 use super::{Parts, dead_letter, reply, retry};
 use crate::path::call::{Call, Cause, Outside, Reach, Target};
 use crate::path::caller::Caller;
+use crate::path::canonical::authority;
 use crate::path::envelope::{Envelope, EnvelopeError};
 use crate::path::outcome::{Disposition, Failure, Reason};
 use crate::path::record::Answer;
@@ -173,7 +175,11 @@ impl Attempt<'_> {
                 let uri: Uri = uri.map_err(|_| Failure::hidden(Reason::Internal, "the trigger's path is not one"))?;
                 (Target::Function(function.clone()), uri)
             }
-            Destination::Url(url) => (Target::Outside(self.outside(url)?), url.clone()),
+            Destination::Url(url) => {
+                let outside = self.outside(url)?;
+                let uri = aimed(url, &outside)?;
+                (Target::Outside(outside), uri)
+            }
         };
         if let Some(host) = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
             request.headers_mut().insert(header::HOST, host);
@@ -184,9 +190,11 @@ impl Attempt<'_> {
 
     fn outside(&self, url: &Uri) -> Result<Outside, Failure> {
         let no_host = || Failure::hidden(Reason::UpConnect, "the trigger's url has no host");
-        let authority = url.authority().ok_or_else(no_host)?.as_str().to_ascii_lowercase().into();
-        let reach = if self.parts.reach_private { Reach::Anywhere } else { Reach::Public };
-        Ok(Outside { authority, owner_kind: Kind::Trigger, owner: self.trigger.name.clone(), reach })
+        let authority = authority::parse(url.authority().ok_or_else(no_host)?.as_str())?;
+        let secure = url.scheme() == Some(&Scheme::HTTPS);
+        let port = authority.port.unwrap_or(if secure { 443 } else { 80 });
+        let reach = Ok(if self.parts.reach_loopback { Reach::Loopback } else { Reach::Public });
+        Ok(Outside { host: authority.host, port, owner_kind: Kind::Trigger, owner: self.trigger.name.clone(), reach })
     }
 
     async fn settle(&self, report: Report) -> Settlement {
@@ -229,6 +237,17 @@ impl Attempt<'_> {
         let due_ms = self.parts.clock.now_ms().saturating_add(wait.as_millis() as u64);
         Settlement::Retry { due_ms, cause }
     }
+}
+
+/// The url, with the host in its one spelling.
+fn aimed(url: &Uri, outside: &Outside) -> Result<Uri, Failure> {
+    let mut parts = url.clone().into_parts();
+    let authority = match url.port() {
+        Some(port) => format!("{}:{port}", outside.host),
+        None => outside.host.to_string(),
+    };
+    parts.authority = authority.parse().ok();
+    Uri::from_parts(parts).map_err(|_| Failure::hidden(Reason::Internal, "the trigger's url is not one"))
 }
 
 /// The answer's body, as far as delivery has use for it: a reply event, or the words of an error.

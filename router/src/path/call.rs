@@ -2,6 +2,7 @@
 //! function's own outgoing call differ in their verb and target and in nothing else, so that one pipeline serves them.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -67,7 +68,7 @@ impl fmt::Display for Target {
         match self {
             Target::Function(name) => write!(f, "function {name}"),
             Target::Topic(name) | Target::Subscription(name) => write!(f, "topic {name}"),
-            Target::Outside(outside) => write!(f, "{}", outside.authority),
+            Target::Outside(outside) => write!(f, "{outside}"),
             Target::Resource(id) => write!(f, "{id}"),
             Target::Namespace(name) => write!(f, "namespace {name}"),
             Target::Nowhere(_) => f.write_str("nowhere"),
@@ -75,26 +76,55 @@ impl fmt::Display for Target {
     }
 }
 
+impl Target {
+    /// Why nobody may go there, whatever policy says.
+    pub fn refusal(&self) -> Option<&Failure> {
+        match self {
+            Self::Nowhere(failure) => Some(failure),
+            Self::Outside(outside) => outside.reach.as_ref().err(),
+            _ => None,
+        }
+    }
+}
+
 /// A host outside the mesh.
 #[derive(Debug, Clone)]
 pub struct Outside {
-    /// `host` or `host:port`, lower case.
-    pub authority: Arc<str>,
+    /// Its canonical name or address: lower case, IPv6 in brackets.
+    pub host: Box<str>,
+    /// Its port, if need be the scheme's.
+    pub port: u16,
     /// The kind of the resource that reaches outside: a function, or a trigger with a `url:`.
     pub owner_kind: Kind,
     /// Its name. Policies select calls to the outside by it.
     pub owner: Namespaced,
-    /// Which addresses it may turn out to have.
-    pub reach: Reach,
+    /// Which addresses it may turn out to have; an error if the owner does not list it.
+    pub reach: Result<Reach, Failure>,
 }
 
-/// Which addresses a name outside the mesh may resolve to. Checked on the address that is dialled, not on the name.
+impl Outside {
+    /// The address that a canonical host is in text, if it is one.
+    pub fn address(host: &str) -> Option<IpAddr> {
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        bare.parse().ok()
+    }
+}
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Which addresses a host outside the mesh may have. Checked on the address that is dialled, not on the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Publicly routable addresses only: what a function reaches by a name on its list.
+    /// Publicly routable addresses only: what a function reaches by a name on its list, and triggers by their `url:`.
     Public,
-    /// Loopback and private ones too: an address listed as such, and what triggers of `weft dev` may deliver to.
-    Anywhere,
+    /// Loopback too: triggers of `weft dev`.
+    Loopback,
+    /// This one, whatever it is: it is listed as an address or by its range, and the host is this address in text.
+    Listed(IpAddr),
 }
 
 /// The delivery attempt in which a call happens, for the dedupe ids of what is published in it: a redelivery that

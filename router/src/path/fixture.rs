@@ -30,11 +30,17 @@ pub(crate) fn mesh() -> Arc<Mesh> {
 
 /// The same with another way out.
 pub(crate) fn mesh_with(upstream: Upstream) -> Arc<Mesh> {
+    let everything = Snapshot::of_policy(1, PolicyIndex::new(Default::Allow, Vec::new()));
+    mesh_of(everything, upstream)
+}
+
+/// A mesh that begins with `snapshot`.
+pub(crate) fn mesh_of(snapshot: Snapshot, upstream: Upstream) -> Arc<Mesh> {
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let envelopes = Envelopes::new(KeyRing::new(0, &[7; 40]), names().trust_domain, Arc::new(SystemClock));
     Mesh::new(
-        Snapshot::of_policy(1, PolicyIndex::new(Default::Allow, Vec::new())),
-        Records::new(DecisionIds::new([7; 16], 1), metrics),
+        snapshot,
+        Records::new(DecisionIds::new([7; 16], 1), metrics, Arc::new(SystemClock)),
         Arc::new(envelopes),
         upstream,
         names(),

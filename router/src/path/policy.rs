@@ -16,7 +16,7 @@ pub use self::index::{Default, PolicyIndex};
 pub use self::kept::{Known, OwnedHead, OwnedQuestion};
 pub use self::permit::{Ground, Labels, Permit, RuleRef};
 pub use self::question::{Attributes, Head, Question};
-use super::call::{Call, Target};
+use super::call::Call;
 use super::outcome::{Failure, Reason};
 use super::snapshot::Snapshot;
 
@@ -46,7 +46,7 @@ pub struct Denied {
 /// not (`threats.md` E-05).
 pub fn decide(snapshot: &Snapshot, question: Question<'_>) -> Decision {
     let labels = Labels::of(snapshot, question);
-    if let Target::Nowhere(failure) = question.target {
+    if let Some(failure) = question.target.refusal() {
         return Decision::Denied(Denied { labels, failure: failure.clone() });
     }
     match snapshot.policy.evaluate(question) {

@@ -91,6 +91,11 @@ pub fn internal_host(name: &Namespaced) -> String {
     format!("{}.{}.{INTERNAL_DOMAIN}", name.name, name.namespace)
 }
 
+/// Whether the host is below the domain under which functions reach the mesh.
+pub fn is_within(host: &str) -> bool {
+    host.strip_suffix(INTERNAL_DOMAIN).is_some_and(|labels| labels.ends_with('.'))
+}
+
 /// `None` if the host is not below the domain; otherwise what it names, be it nothing.
 fn mesh_name(host: &str, domain: &str, path: &str) -> Option<Routed> {
     let labels = host.strip_suffix(domain)?.strip_suffix('.')?;

@@ -1,13 +1,17 @@
 //! The only place that dials outside. A name is resolved once, each address is checked against what the caller may
 //! reach, and a checked address is what is dialled, so a name cannot turn into a private address between the two.
+//! Redirects are answers like any other: who follows one makes another call, which is judged again.
 
 mod document;
+mod lookup;
 mod reach;
+mod slots;
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -17,7 +21,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use weft_runtime::{Body, BodyError, BodyErrorKind};
 
 pub use self::document::{Document, Documents};
-use self::reach::{CheckedResolver, Unreachable};
+use self::lookup::{Lookup, SystemLookup};
+use self::reach::{Allowed, CheckedResolver, Unreachable};
+use self::slots::{Slot, Slots};
 use crate::path::call::{Call, Outside, Reach};
 use crate::path::outcome::{Failure, Reason};
 use crate::path::policy::Permit;
@@ -42,51 +48,82 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 
 type HttpClient = Client<HttpsConnector<HttpConnector<CheckedResolver>>, Body>;
 
-/// The clients for addresses outside: one that reaches public addresses only, and one for what lists its address.
+/// The clients for addresses outside: one for each way in which addresses are allowed, so that no connection that was
+/// opened by one of them is used by another.
 pub struct Upstream {
     public: HttpClient,
-    anywhere: HttpClient,
+    loopback: HttpClient,
+    listed: HttpClient,
+    slots: Slots,
 }
 
 impl Upstream {
-    /// Clients that trust the system's certificate authorities.
+    /// Clients that trust the system's certificate authorities and ask its resolver.
     ///
     /// # Errors
     /// The system's certificates cannot be read.
     pub fn new() -> std::io::Result<Self> {
-        Ok(Self { public: client(Reach::Public)?, anywhere: client(Reach::Anywhere)? })
+        Self::with(Arc::new(SystemLookup::default()))
     }
 
-    /// Sends the call and answers with what came back. Redirects are answers like any other.
+    fn with(lookup: Arc<dyn Lookup>) -> std::io::Result<Self> {
+        Ok(Self {
+            public: client(CheckedResolver::new(Allowed::Public, lookup.clone()))?,
+            loopback: client(CheckedResolver::new(Allowed::Loopback, lookup.clone()))?,
+            listed: client(CheckedResolver::new(Allowed::NoName, lookup))?,
+            slots: Slots::default(),
+        })
+    }
+
+    /// Sends the call and answers with what came back.
     pub async fn send(&self, permit: Permit, outside: &Outside, call: Call) -> Result<http::Response<Body>, Failure> {
-        let client = match outside.reach {
-            Reach::Public => &self.public,
-            Reach::Anywhere => &self.anywhere,
-        };
+        let reach = outside.reach.clone()?;
         let mut request = call.request;
-        if outside.reach == Reach::Public {
-            reach::check_literal(request.uri().host().unwrap_or_default()).map_err(denied)?;
-        }
+        aimed_at(request.uri(), outside)?;
+        let client = match reach {
+            Reach::Public => &self.public,
+            Reach::Loopback => &self.loopback,
+            Reach::Listed(_) => &self.listed,
+        };
+        reach::check_literal(&outside.host, reach).map_err(denied)?;
+        let slot = self.slots.take(&outside.owner.namespace, call.deadline).await?;
         strip_hop_by_hop(request.headers_mut());
+        name_host(&mut request);
         *request.version_mut() = http::Version::HTTP_11;
         drop(permit);
         let sent = tokio::time::timeout_at(call.deadline, client.request(request)).await;
         let response = match sent {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(failure(&error, outside)),
-            Err(_) => {
-                let log = format!("{} did not answer in time", outside.authority);
-                return Err(Failure::hidden(Reason::UpTimeout, log));
-            }
+            Err(_) => return Err(Failure::hidden(Reason::UpTimeout, format!("{outside} did not answer in time"))),
         };
         let (mut head, body) = response.into_parts();
         strip_hop_by_hop(&mut head.headers);
-        Ok(http::Response::from_parts(head, body_of(body)))
+        Ok(http::Response::from_parts(head, body_of(body, slot)))
     }
 }
 
-fn client(reach: Reach) -> std::io::Result<HttpClient> {
-    let mut http = HttpConnector::new_with_resolver(CheckedResolver::new(reach));
+/// What was judged must be what is dialled.
+fn aimed_at(uri: &http::Uri, outside: &Outside) -> Result<(), Failure> {
+    let secure = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    if uri.host().is_some_and(|host| host == &*outside.host) && port == outside.port {
+        return Ok(());
+    }
+    Err(Failure::hidden(Reason::Internal, format!("a call to {outside} is aimed elsewhere")))
+}
+
+/// Host is the target's authority, whatever the caller wrote: another one would reach another site at the same address.
+fn name_host(request: &mut http::Request<Body>) {
+    let authority = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    match authority {
+        Some(authority) => drop(request.headers_mut().insert(header::HOST, authority)),
+        None => drop(request.headers_mut().remove(header::HOST)),
+    }
+}
+
+fn client(resolver: CheckedResolver) -> std::io::Result<HttpClient> {
+    let mut http = HttpConnector::new_with_resolver(resolver);
     http.set_nodelay(true);
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -120,9 +157,10 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     headers.remove("proxy-connection");
 }
 
-fn body_of(body: Incoming) -> Body {
-    body.map_err(|error| BodyError::new(BodyErrorKind::Aborted, format!("the answer broke off: {error}")))
-        .boxed_unsync()
+/// The answer's body; the call is on its way until it is read or dropped.
+fn body_of(body: Incoming, slot: Slot) -> Body {
+    let broken = |error| BodyError::new(BodyErrorKind::Aborted, format!("the answer broke off: {error}"));
+    slots::Held::new(body.map_err(broken), slot).boxed_unsync()
 }
 
 fn failure(error: &legacy::Error, outside: &Outside) -> Failure {
@@ -135,9 +173,12 @@ fn failure(error: &legacy::Error, outside: &Outside) -> Failure {
     }
     let reason = if error.is_connect() { Reason::UpConnect } else { Reason::UpReset };
     let why = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-    Failure::hidden(reason, format!("calling {}: {why}", outside.authority))
+    Failure::hidden(reason, format!("calling {outside}: {why}"))
 }
 
 fn denied(unreachable: Unreachable) -> Failure {
     Failure::hidden(Reason::EgressDenied, unreachable.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,23 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
-use weft_eventlog::SystemClock;
 use weft_functions::manifest::{Resource, SourceFile, parse};
-use weft_functions::value::Name;
 use weft_runtime::full;
 
 use super::*;
 use crate::path::Mesh;
 use crate::path::caller::{Proof, workload};
-use crate::path::decision::DecisionIds;
+use crate::path::fixture;
 use crate::path::outcome::Reason;
 use crate::path::policy::{Default as Verdict, PolicyIndex};
-use crate::path::record::{Record, Records};
-use crate::path::routes::Names;
+use crate::path::record::Record;
 use crate::path::snapshot::Snapshot;
-use crate::path::tokens::{Tokens, Verification};
 use crate::targets::upstream::Upstream;
-use crate::telemetry::metrics::Metrics;
 
 fn call(caller: &str) -> Call {
     Call {
@@ -64,24 +59,8 @@ fn endless(dropped: &Arc<AtomicBool>) -> Body {
     BodyExt::boxed_unsync(http_body_util::StreamBody::new(futures_util::StreamExt::chain(first, rest)))
 }
 
-struct NoTokens;
-
-impl Tokens for NoTokens {
-    fn verify(&self, _: &Name, _: &HeaderMap) -> Verification {
-        Verification::Done(Ok(None))
-    }
-}
-
 fn mesh(policy: &str) -> Arc<Mesh> {
-    let names = Names {
-        domain: "localhost".into(),
-        trust_domain: "weft.local".parse().expect("a trust domain"),
-        loopback_topics: true,
-    };
-    let metrics = Arc::new(Metrics::new().expect("metrics"));
-    let records = Records::new(DecisionIds::new([7; 16], 1), metrics, Arc::new(SystemClock));
-    let upstream = Upstream::new().expect("certificate authorities");
-    Mesh::new(snapshot(policy), records, upstream, names, Arc::new(NoTokens))
+    fixture::mesh_of(snapshot(policy), Upstream::new().expect("certificate authorities"))
 }
 
 fn snapshot(policy: &str) -> Snapshot {

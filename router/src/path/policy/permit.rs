@@ -75,7 +75,7 @@ impl fmt::Display for Ground {
 pub struct Labels {
     /// The verb.
     pub verb: Verb,
-    /// The target, if it exists here; what does not exist and what lies outside have no name of their own.
+    /// The target, if it exists here; for what lies outside, who reaches out. What does not exist has no name.
     name: Option<Namespaced>,
     /// What the verdict rests on; `None` where policy had no say (yet).
     pub ground: Option<Ground>,
@@ -116,6 +116,7 @@ impl Labels {
             {
                 Self { name: Some(name.clone()), ..unknown }
             }
+            Target::Outside(outside) => Self { name: Some(outside.owner.clone()), ..unknown },
             _ => unknown,
         }
     }

@@ -4,6 +4,7 @@ use weft_functions::manifest::{Resource, SourceFile, parse};
 use weft_functions::policy::{Policy, Verb};
 
 use super::*;
+use crate::path::call::Target;
 use crate::path::caller::{Caller, Proof, workload};
 
 fn policies(text: &str) -> Vec<Policy> {

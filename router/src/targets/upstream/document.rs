@@ -2,13 +2,16 @@
 //! stands behind them: an address that an operator wrote into a resource is asked, under the same rules about addresses as
 //! everybody's calls, and what comes back is small or nothing.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use weft_runtime::empty;
 
-use super::{HttpClient, client, reach};
-use crate::path::call::Reach;
+use super::lookup::SystemLookup;
+use super::reach::{Allowed, CheckedResolver};
+use super::{HttpClient, client};
 
 /// The client for documents.
 pub struct Documents {
@@ -31,7 +34,9 @@ impl Documents {
     /// # Errors
     /// The system's certificates cannot be read.
     pub fn new() -> std::io::Result<Self> {
-        Ok(Self { public: client(Reach::Public)?, anywhere: client(Reach::Anywhere)? })
+        let lookup = Arc::new(SystemLookup::default());
+        let client = |allowed| client(CheckedResolver::new(allowed, lookup.clone()));
+        Ok(Self { public: client(Allowed::Public)?, anywhere: client(Allowed::Anything)? })
     }
 
     /// Gets the document at `uri`, which has at most `limit` bytes, from an address that is public or, if `private`, from
@@ -40,10 +45,9 @@ impl Documents {
     /// # Errors
     /// A sentence about why there is none.
     pub async fn get(&self, uri: Uri, private: bool, limit: usize) -> Result<Document, String> {
-        if !private {
-            reach::check_literal(uri.host().unwrap_or_default()).map_err(|error| error.to_string())?;
-        }
-        let client = if private { &self.anywhere } else { &self.public };
+        let (client, allowed) =
+            if private { (&self.anywhere, Allowed::Anything) } else { (&self.public, Allowed::Public) };
+        allowed.check_literal(uri.host().unwrap_or_default()).map_err(|error| error.to_string())?;
         let mut request = http::Request::new(empty());
         *request.uri_mut() = uri;
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));

@@ -4,15 +4,14 @@
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper_util::client::legacy::connect::dns::Name;
 use tower_service::Service;
 
-use crate::path::call::Reach;
-
-/// Addresses that a name may have; more are not looked at.
-const ADDRESSES_MAX: usize = 16;
+use super::lookup::Lookup;
+use crate::path::call::{Outside, Reach};
 
 /// Why an address is not dialled.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -21,15 +20,49 @@ pub(super) struct Unreachable {
     name: String,
 }
 
-/// Resolves names by the system's resolver and keeps the addresses that may be reached.
-#[derive(Debug, Clone)]
+/// Which addresses a name may turn out to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// Publicly routable ones.
+    Public,
+    /// These, and loopback.
+    Loopback,
+    /// Whatever it is: where an operator wrote that private addresses are meant.
+    Anything,
+    /// None: where a name is not what is allowed.
+    NoName,
+}
+
+impl Allowed {
+    fn allows(self, address: IpAddr) -> bool {
+        match self {
+            Self::Public => is_public(address),
+            Self::Loopback => is_public(address) || address.to_canonical().is_loopback(),
+            Self::Anything => true,
+            Self::NoName => false,
+        }
+    }
+
+    /// A host that is an address is not resolved, so it is checked here.
+    pub(super) fn check_literal(self, host: &str) -> Result<(), Unreachable> {
+        match Outside::address(host) {
+            Some(address) if !self.allows(address) => Err(Unreachable { name: host.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Resolves a name and keeps the addresses that may be reached. The connector dials what this gives it and asks nobody
+/// again.
+#[derive(Clone)]
 pub(super) struct CheckedResolver {
-    reach: Reach,
+    allowed: Allowed,
+    lookup: Arc<dyn Lookup>,
 }
 
 impl CheckedResolver {
-    pub(super) fn new(reach: Reach) -> Self {
-        Self { reach }
+    pub(super) fn new(allowed: Allowed, lookup: Arc<dyn Lookup>) -> Self {
+        Self { allowed, lookup }
     }
 }
 
@@ -43,26 +76,30 @@ impl Service<Name> for CheckedResolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let reach = self.reach;
+        let Self { allowed, lookup } = self.clone();
         Box::pin(async move {
-            // The connector puts the real port in.
-            let resolved = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed = |address: &SocketAddr| reach == Reach::Anywhere || is_public(address.ip());
-            let kept: Vec<SocketAddr> = resolved.take(ADDRESSES_MAX).filter(allowed).collect();
-            if kept.is_empty() {
+            let mut addresses = match allowed {
+                Allowed::NoName => Vec::new(),
+                _ => lookup.lookup(name.as_str()).await?,
+            };
+            addresses.retain(|address| allowed.allows(*address));
+            if addresses.is_empty() {
                 return Err(Unreachable { name: name.as_str().to_owned() }.into());
             }
-            Ok(kept.into_iter())
+            // The connector puts the real port in.
+            let dialled: Vec<_> = addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
+            Ok(dialled.into_iter())
         })
     }
 }
 
-/// A host that is an address is not resolved, so it is checked here.
-pub(super) fn check_literal(host: &str) -> Result<(), Unreachable> {
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    match literal.parse::<IpAddr>() {
-        Ok(address) if !is_public(address) => Err(Unreachable { name: host.to_owned() }),
-        _ => Ok(()),
+/// Whether what may be reached allows the host, as far as its text tells.
+pub(super) fn check_literal(host: &str, reach: Reach) -> Result<(), Unreachable> {
+    match reach {
+        Reach::Public => Allowed::Public.check_literal(host),
+        Reach::Loopback => Allowed::Loopback.check_literal(host),
+        Reach::Listed(listed) if Outside::address(host) == Some(listed) => Ok(()),
+        Reach::Listed(_) => Err(Unreachable { name: host.to_owned() }),
     }
 }
 
@@ -160,8 +197,12 @@ mod tests {
         ] {
             let address: IpAddr = text.parse().expect("an address");
             assert!(!is_public(address), "{text}");
-            assert!(check_literal(&address.to_string()).is_err(), "{text}");
-            assert!(check_literal(&format!("[{address}]")).is_err(), "{text}");
+            let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
+            assert!(check_literal(&host, Reach::Public).is_err(), "{text}");
+            let local = check_literal(&host, Reach::Loopback).is_ok();
+            assert_eq!(local, address.to_canonical().is_loopback(), "{text}");
+            assert!(check_literal(&host, Reach::Listed(address)).is_ok(), "{text}");
+            assert!(check_literal(&host, Reach::Listed([9, 9, 9, 9].into())).is_err(), "{text}");
         }
     }
 
@@ -180,14 +221,7 @@ mod tests {
         ] {
             assert!(is_public(text.parse().expect("an address")), "{text}");
         }
-        assert!(check_literal("api.example").is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_name_that_means_loopback_is_reached_only_from_where_that_is_allowed() {
-        let name: Name = "localhost".parse().expect("a name");
-        let refused = CheckedResolver::new(Reach::Public).call(name.clone()).await.expect_err("loopback");
-        assert!(refused.is::<Unreachable>(), "{refused}");
-        assert!(CheckedResolver::new(Reach::Anywhere).call(name).await.is_ok());
+        assert!(check_literal("api.example", Reach::Public).is_ok());
+        assert!(check_literal("api.example", Reach::Listed([9, 9, 9, 9].into())).is_err(), "a name is no address");
     }
 }
