@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! start        floor                    cursor            next
-//!   │ all passed │ passed, leased, returned │ never handed out │
+//!   │ all passed │ passed, leased, returned │ the first of them waits │
 //! ```
 //! "Passed" means ended, or copied to the retry log. `accepted` is `next - start`, so the books balance by construction:
 //! what has not ended is pending.
@@ -72,7 +72,8 @@ pub(crate) struct Progress {
     leased: HashMap<u64, bool>,
     /// Given back before the first attempt ended.
     returned: BTreeSet<u64>,
-    /// Nothing at or above was handed out.
+    /// The first that waits: everything below has passed, is on lease or was returned. So may be events above it: after
+    /// a restart a retry can be handed out before events below it that are free again.
     cursor: u64,
     /// Whose turn it is when only one event is asked for.
     retries_first: bool,
@@ -126,22 +127,33 @@ impl Progress {
             .into_iter()
             .map(|held| MAX_OUTSTANDING.saturating_sub(held))
             .fold(max.saturating_sub(fresh.len()), usize::min);
-        let mut sequence = self.passed.skip(self.cursor);
+        let mut sequence = self.waiting_from(self.cursor);
         for _ in 0..room {
             if sequence >= next {
                 break;
             }
             fresh.push(sequence);
-            sequence = self.passed.skip(sequence + 1);
+            sequence = self.waiting_from(sequence + 1);
         }
         fresh
+    }
+
+    /// The first event at or after this one that has not passed and was not handed out.
+    fn waiting_from(&self, mut sequence: u64) -> u64 {
+        loop {
+            sequence = self.passed.skip(sequence);
+            if !self.leased.contains_key(&sequence) && !self.returned.contains(&sequence) {
+                return sequence;
+            }
+            sequence += 1;
+        }
     }
 
     /// Hands the event out; the number of the attempt and what is known of earlier ones.
     pub(crate) fn take(&mut self, sequence: u64) -> (u32, Option<Retry>) {
         self.returned.remove(&sequence);
-        self.cursor = self.cursor.max(sequence + 1);
         self.leased.insert(sequence, false);
+        self.cursor = self.waiting_from(self.cursor);
         let retry = self.retries.get(&sequence).copied();
         if let Some(retry) = retry {
             self.due.remove(&(retry.ready_at, sequence));
@@ -227,7 +239,6 @@ impl Progress {
             }
             from = stop + 1;
         }
-        self.cursor = self.cursor.max(until);
         self.ended.add(state, lost);
         lost
     }

@@ -54,6 +54,29 @@ fn an_event_ends_once() {
 }
 
 #[test]
+fn no_event_is_left_behind_by_what_follows_it() {
+    let check = |about, after: &dyn Fn(&mut Progress), expect: &[u64]| {
+        // As after a restart: 4 waits for its retry, and what was handed out before is free again.
+        let (mut passed, mut retries) = (Ranges::default(), BTreeMap::new());
+        passed.insert(4, 5);
+        retries.insert(4, retry(2, 0));
+        let mut progress = Progress::restore(1, 1, passed, Counters::default(), retries);
+        after(&mut progress);
+        assert_eq!(progress.fresh(8, 9), expect, "{about}");
+    };
+    check("nothing", &|_| {}, &[1, 2, 3, 5, 6, 7]);
+    check("a retry handed out first", &|progress| assert_eq!(progress.take(4).0, 2), &[1, 2, 3, 5, 6, 7]);
+    check("an event out of order", &|progress| assert_eq!(progress.take(2).0, 1), &[1, 3, 5, 6, 7]);
+    let back = |progress: &mut Progress| {
+        progress.take(6);
+        progress.give_back(6);
+    };
+    check("an event out of order, given back", &back, &[6, 1, 2, 3, 5, 7]);
+    let gone = |progress: &mut Progress| assert_eq!(progress.end_waiting(3, 7, Terminal::Expired), 3);
+    check("what is gone", &gone, &[1, 2, 7]);
+}
+
+#[test]
 fn what_is_gone_expires_unless_it_is_on_lease_or_aside() {
     let mut progress = Progress::new(1);
     for sequence in [1, 2, 3, 4] {

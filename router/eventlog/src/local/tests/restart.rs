@@ -98,6 +98,27 @@ async fn a_consumer_is_reopened_at_every_step() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_does_not_pass_what_was_on_lease_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).await;
+    let topic = log.topic("ns/t", TopicConfig::default()).await.unwrap();
+    let consumer = log.consumer("ns/c", "ns/t", Start::Beginning).await.unwrap();
+    topic.append((1..=3).map(numbered).collect()).await.unwrap();
+    let leases = lease(consumer.as_ref(), 3).await;
+    consumer.settle(&leases[2], Settlement::Retry { due_ms: 0, cause: vec![] }).await.unwrap();
+    log.close().await.unwrap();
+    let log = open(dir.path()).await;
+    log.topic("ns/t", TopicConfig::default()).await.unwrap();
+    let consumer = log.consumer("ns/c", "ns/t", Start::Beginning).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let leases = lease(consumer.as_ref(), 1).await;
+        seen.extend(leases.iter().map(|lease| (lease.record.sequence.get(), lease.attempt)));
+    }
+    assert_eq!(seen, [(3, 2), (1, 1), (2, 1)]);
+}
+
 /// Waits until the settlements that are done are on disk.
 pub(super) async fn written(log: &LocalLog, name: &str) {
     let consumer = log.rooms.lock().await.consumers.get(name).unwrap().clone();
