@@ -193,8 +193,11 @@ impl LocalConsumer {
     #[cfg(test)]
     pub(in crate::local) fn is_written(&self) -> bool {
         let state = lock(&self.state);
-        // The floor is told to the topic at the end of a flush.
-        state.buffer.is_empty() && !state.flush_planned && self.floor.load(Ordering::Acquire) == state.progress.floor
+        // The floor is told to the topic at the end of a flush; what a flush took from the buffer is under way until then.
+        state.buffer.is_empty()
+            && !state.flush_planned
+            && self.floor.load(Ordering::Acquire) == state.progress.floor
+            && self.flushing.try_lock().is_ok()
     }
 
     fn not_leased(&self, sequence: Sequence) -> LogError {
