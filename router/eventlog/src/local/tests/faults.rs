@@ -17,18 +17,25 @@ use crate::{AppendError, Disk, File, LogError, Start, Storage, TopicConfig};
 pub(super) struct Faulty {
     fail_syncs: Arc<AtomicBool>,
     no_space: Arc<AtomicBool>,
+    skip_syncs: bool,
 }
 
 struct FaultyFile {
     file: Arc<dyn File>,
     fail_syncs: Arc<AtomicBool>,
     no_space: Arc<AtomicBool>,
+    skip_syncs: bool,
 }
 
 impl Faulty {
+    /// A disk that says it has synced and has not: quick, and good enough where no power is lost.
+    pub(super) fn without_syncs() -> Self {
+        Self { skip_syncs: true, ..Self::default() }
+    }
+
     fn wrap(&self, file: Arc<dyn File>) -> Arc<dyn File> {
         let (fail_syncs, no_space) = (self.fail_syncs.clone(), self.no_space.clone());
-        Arc::new(FaultyFile { file, fail_syncs, no_space })
+        Arc::new(FaultyFile { file, fail_syncs, no_space, skip_syncs: self.skip_syncs })
     }
 }
 
@@ -55,7 +62,7 @@ impl Storage for Faulty {
         Disk.remove_dir(dir)
     }
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        Disk.sync_dir(dir)
+        if self.skip_syncs { Ok(()) } else { Disk.sync_dir(dir) }
     }
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
         Disk.lock(path)
@@ -76,7 +83,11 @@ impl File for FaultyFile {
         self.file.write_at(bytes, offset)
     }
     fn sync(&self) -> io::Result<()> {
-        if self.fail_syncs.load(Ordering::Relaxed) { Err(io::ErrorKind::Other.into()) } else { self.file.sync() }
+        match self.fail_syncs.load(Ordering::Relaxed) {
+            true => Err(io::ErrorKind::Other.into()),
+            false if self.skip_syncs => Ok(()),
+            false => self.file.sync(),
+        }
     }
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
         if self.no_space.load(Ordering::Relaxed) {

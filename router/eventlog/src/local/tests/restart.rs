@@ -124,7 +124,7 @@ pub(super) async fn written(log: &LocalLog, name: &str) {
     let consumer = log.rooms.lock().await.consumers.get(name).unwrap().clone();
     tokio::time::timeout(Duration::from_secs(20), async {
         while !consumer.is_written() {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })
     .await
