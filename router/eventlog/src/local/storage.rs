@@ -158,7 +158,7 @@ impl Storage for Disk {
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
         let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Box::new(file))),
+            Ok(()) => Ok(Some(Box::new(Held(file)))),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
@@ -166,6 +166,17 @@ impl Storage for Disk {
 
     fn salt(&self) -> io::Result<u32> {
         getrandom::u32().map_err(io::Error::other)
+    }
+}
+
+/// A locked file. Closing it is not enough to unlock it: a child process that is being started has a copy until it runs
+/// its own program.
+struct Held(fs::File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // If this fails, closing still unlocks once no copy is left.
+        let _unlocked = rustix::fs::flock(&self.0, FlockOperation::Unlock);
     }
 }
 
@@ -198,5 +209,23 @@ impl File for DiskFile {
 
     fn set_size(&self, size: u64) -> io::Result<()> {
         self.0.set_len(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_given_up_although_a_child_process_has_a_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let file = fs::File::create(&path).unwrap();
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let held = Held(file);
+        let _copy = held.0.try_clone().unwrap();
+        assert!(Disk.lock(&path).unwrap().is_none());
+        drop(held);
+        assert!(Disk.lock(&path).unwrap().is_some());
     }
 }
