@@ -33,5 +33,7 @@ pub mod ingress;
 pub mod jwt;
 pub mod listener;
 mod raw_head;
+pub mod session;
+pub mod tls;
 
 pub use crate::path::ambiguous::Ambiguous;

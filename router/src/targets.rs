@@ -2,5 +2,6 @@
 //! nothing starts, is kept or is dialled without one.
 
 pub mod backend;
+pub mod mesh_tls;
 pub mod topics;
 pub mod upstream;

@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, InFlight};
 use super::gate::{Gate, GateTimes, Replaced};
-use super::listener::{EdgeLimits, Handler, Peer};
+use super::listener::{EdgeLimits, Handler};
+use super::session::{Peer, Session, Speaks};
 
 /// What an HTTP/2 connection starts with (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -65,6 +66,16 @@ enum Protocol {
     Http2,
 }
 
+impl Protocol {
+    fn is_spoken(self, agreed: Speaks) -> bool {
+        match agreed {
+            Speaks::Either => true,
+            Speaks::Http1 => self == Self::Http1,
+            Speaks::Http2 => self == Self::Http2,
+        }
+    }
+}
+
 impl Protocols {
     pub(super) fn new(limits: EdgeLimits) -> Self {
         let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -90,8 +101,9 @@ impl Protocols {
         Self { http1: builder.clone().http1_only(), http2: builder.http2_only(), limits }
     }
 
-    /// Serves one connection until it ends, is idle for too long, or `shutdown` and its time to drain have passed.
-    pub(super) async fn serve<IO, H>(&self, mut io: IO, peer: Peer, handler: Arc<H>, shutdown: CancellationToken)
+    /// Serves one connection until it ends, is idle for too long, has to end, or `shutdown` and its time to drain have
+    /// passed. One that is cut answers nothing more, not even what is in flight.
+    pub(super) async fn serve<IO, H>(&self, mut io: IO, session: Session, handler: Arc<H>, shutdown: CancellationToken)
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Handler,
@@ -99,9 +111,15 @@ impl Protocols {
         let sniffed = tokio::select! {
             sniffed = sniff(&mut io, &self.limits) => sniffed,
             () = shutdown.cancelled() => return,
+            () = session.over() => return,
+            () = session.cut() => return,
         };
         let Ok((protocol, first)) = sniffed else { return };
-        let service = Arc::new(ConnectionService::new(handler, peer));
+        if !protocol.is_spoken(session.speaks) {
+            tracing::debug!(peer = %session.peer.addr, "closed a connection: it does not speak what it agreed on");
+            return;
+        }
+        let service = Arc::new(ConnectionService::new(handler, session.peer.clone()));
         let times = GateTimes { head: self.limits.head, write_stall: self.limits.write_stall };
         let gate = Gate::new(io, times, Arc::clone(&service.replaced), Arc::clone(&service.activity));
         let (gate, builder) = match protocol {
@@ -112,20 +130,28 @@ impl Protocols {
         let answer = service_fn(move |request| Arc::clone(&service).answer(request));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(gate), answer));
         tokio::select! {
-            ended = &mut connection => return note_end(peer, ended),
+            ended = &mut connection => return note_end(&session.peer, ended),
             () = shutdown.cancelled() => {}
             () = activity.idle_for(self.limits.idle) => {}
+            () = session.over() => {}
+            () = session.cut() => return note_cut(&session.peer, "its certificate is no longer trusted"),
         }
         connection.as_mut().graceful_shutdown();
         tokio::select! {
-            ended = connection => note_end(peer, ended),
-            () = sleep(self.limits.drain) => tracing::debug!(peer = %peer.addr, "cut a connection that did not drain"),
+            ended = connection => note_end(&session.peer, ended),
+            () = session.cut() => note_cut(&session.peer, "its certificate is no longer trusted"),
+            () = sleep(self.limits.drain) => note_cut(&session.peer, "it did not drain"),
         }
     }
 }
 
+fn note_cut(peer: &Peer, why: &'static str) {
+    let id = peer.certificate.as_ref().map(|certificate| certificate.id.as_str());
+    tracing::info!(peer = %peer.addr, id, why, "cut a connection");
+}
+
 /// What a client does to its own connection is not our error.
-fn note_end(peer: Peer, ended: Result<(), Box<dyn StdError + Send + Sync>>) {
+fn note_end(peer: &Peer, ended: Result<(), Box<dyn StdError + Send + Sync>>) {
     if let Err(error) = ended {
         tracing::debug!(peer = %peer.addr, %error, "connection ended early");
     }
@@ -180,12 +206,12 @@ impl<H: Handler> ConnectionService<H> {
         if let Some((replaced, why)) = self.replaced.get()
             && *replaced == number
         {
-            return Ok(self.handler.refuse(*why, self.peer).map(|body| Tracked { body, _in_flight: in_flight }));
+            return Ok(self.handler.refuse(*why, &self.peer).map(|body| Tracked { body, _in_flight: in_flight }));
         }
         // What follows these heads may be meant as another protocol, and must never be read as requests.
         let last = request.version() < Version::HTTP_2
             && (request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE));
-        let mut response = self.handler.handle(request, self.peer).await;
+        let mut response = self.handler.handle(request, &self.peer).await;
         if last {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -19,7 +19,8 @@ use weft_runtime::{Body, BodyError, BodyErrorKind, empty};
 use super::Ambiguous;
 use super::body::{BodyFault, BodyLimits, RequestBody};
 use super::identity::{Authenticate, Credentials};
-use super::listener::{Handler, Peer};
+use super::listener::Handler;
+use super::session::Peer;
 use crate::path::Mesh;
 use crate::path::call::{Call, Target};
 use crate::path::caller::Caller;
@@ -46,13 +47,13 @@ impl<A: Authenticate> Ingress<A> {
         Self { mesh, authenticate, limits: BodyLimits::default() }
     }
 
-    async fn call<B>(&self, request: Request<B>, peer: Peer) -> Call
+    async fn call<B>(&self, request: Request<B>, peer: &Peer) -> Call
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let (mut head, body) = request.into_parts();
-        let mut caller = match self.authenticate.authenticate(Credentials { peer: peer.addr, head: &head }) {
+        let mut caller = match self.authenticate.authenticate(Credentials { peer, head: &head }) {
             Ok(caller) => caller,
             Err(failure) => return nowhere(Caller::nobody(), head, failure),
         };
@@ -60,6 +61,9 @@ impl<A: Authenticate> Ingress<A> {
             Ok(canonical) => canonical,
             Err(why) => return nowhere(caller, head, why.into()),
         };
+        if !peer.called.is(&canonical.host) {
+            return nowhere(caller, head, misdirected(&canonical.host));
+        }
         let body = match RequestBody::new(body, self.limits) {
             Ok(body) => body.map_err(body_error).boxed_unsync(),
             Err(fault) => return nowhere(caller, head, Failure::open(Reason::RequestTooLarge, fault.to_string())),
@@ -82,12 +86,12 @@ impl<A: Authenticate> Ingress<A> {
 impl<A: Authenticate> Handler for Ingress<A> {
     type Body = Body;
 
-    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
         let call = self.call(request, peer).await;
         pipeline::handle(&self.mesh, call).await.response
     }
 
-    fn refuse(&self, why: Ambiguous, _: Peer) -> Response<Body> {
+    fn refuse(&self, why: Ambiguous, _: &Peer) -> Response<Body> {
         // Nothing is known of such a request, so there is no call to record.
         let call = nowhere(Caller::nobody(), Request::new(()).into_parts().0, why.into());
         let record = self.mesh.records.start(&call);
@@ -112,6 +116,14 @@ fn nowhere(caller: Caller, head: Parts, failure: Failure) -> Call {
         hops: 0,
         cause: None,
         events: None,
+    }
+}
+
+/// A request for one name on a connection that was opened for another (RFC 9110, section 15.5.20).
+fn misdirected(host: &str) -> Failure {
+    Failure {
+        outside: Some("the request is for another host than the connection; open one for it".into()),
+        ..Failure::hidden(Reason::Misdirected, format!("the connection was opened for another host than {host:?}"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Decides whether there may be one more connection, and when there are to be no more. Separate from what happens on one.
 
-mod sources;
+pub(super) mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Ambiguous;
 use super::connection::Protocols;
+use super::session::{Peer, Session, Speaks};
+use super::tls::acceptor::Secure;
+use super::tls::keyring::{Clients, Keyring};
 use sources::Sources;
 
 /// How long a failing `accept` waits before the next try: doubled from the first to the last. With no file descriptor left
@@ -61,13 +64,6 @@ impl Default for EdgeLimits {
     }
 }
 
-/// Who is at the other end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    /// The address of the TCP connection; never one from a header.
-    pub addr: SocketAddr,
-}
-
 /// What answers requests.
 pub trait Handler: Send + Sync + 'static {
     /// The answers' body.
@@ -75,18 +71,25 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Answers a request whose framing is sound. Its head still has to be made canonical. A panic ends the connection
     /// (HTTP/1) or the stream (HTTP/2), and nothing else.
-    fn handle(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Self::Body>> + Send;
+    fn handle(&self, request: Request<Incoming>, peer: &Peer) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// Answers a request whose head was ambiguous in its raw bytes; nothing of it is known. The connection is closed
     /// after the answer.
-    fn refuse(&self, why: Ambiguous, peer: Peer) -> Response<Self::Body>;
+    fn refuse(&self, why: Ambiguous, peer: &Peer) -> Response<Self::Body>;
 }
 
 /// A socket that is bound and not yet served.
-#[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     local_addr: SocketAddr,
+    acceptor: Acceptor,
+}
+
+/// What stands between a socket and HTTP.
+#[derive(Clone)]
+enum Acceptor {
+    Plain,
+    Tls(Arc<Secure>),
 }
 
 impl Listener {
@@ -97,7 +100,15 @@ impl Listener {
     pub async fn bind(addr: impl ToSocketAddrs) -> io::Result<Self> {
         let socket = TcpListener::bind(addr).await?;
         let local_addr = socket.local_addr()?;
-        Ok(Self { socket, local_addr })
+        Ok(Self { socket, local_addr, acceptor: Acceptor::Plain })
+    }
+
+    /// Speaks TLS on it.
+    ///
+    /// # Errors
+    /// See [`Keyring::server`].
+    pub fn secured(self, keyring: Arc<Keyring>, clients: Clients) -> Result<Self, rustls::Error> {
+        Ok(Self { acceptor: Acceptor::Tls(Arc::new(Secure::new(keyring, clients)?)), ..self })
     }
 
     /// The address that clients connect to.
@@ -109,6 +120,7 @@ impl Listener {
     /// [`EdgeLimits::drain`], and cuts those that do not.
     pub async fn serve<H: Handler>(self, limits: EdgeLimits, handler: Arc<H>, shutdown: CancellationToken) {
         let mut accepting = Accepting {
+            acceptor: self.acceptor,
             protocols: Arc::new(Protocols::new(limits)),
             limits,
             handler,
@@ -152,6 +164,7 @@ impl Pause {
 
 /// The state of the accept loop; owned by it alone, so it needs no lock.
 struct Accepting<H> {
+    acceptor: Acceptor,
     protocols: Arc<Protocols>,
     limits: EdgeLimits,
     handler: Arc<H>,
@@ -185,10 +198,22 @@ impl<H: Handler> Accepting<H> {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let (protocols, handler) = (Arc::clone(&self.protocols), Arc::clone(&self.handler));
-        let shutdown = self.shutdown.clone();
-        let task =
-            self.tasks.spawn(async move { Box::pin(protocols.serve(stream, Peer { addr }, handler, shutdown)).await });
+        let (acceptor, protocols) = (self.acceptor.clone(), Arc::clone(&self.protocols));
+        let (handler, shutdown) = (Arc::clone(&self.handler), self.shutdown.clone());
+        let connection = async move {
+            match acceptor {
+                Acceptor::Plain => {
+                    let session = Session::new(Peer::plain(addr), Speaks::Either);
+                    Box::pin(protocols.serve(stream, session, handler, shutdown)).await;
+                }
+                Acceptor::Tls(secure) => {
+                    let accepted = shutdown.run_until_cancelled(secure.accept(stream, addr)).await;
+                    let Some(Some((stream, session))) = accepted else { return };
+                    Box::pin(protocols.serve(stream, session, handler, shutdown)).await;
+                }
+            }
+        };
+        let task = self.tasks.spawn(connection);
         self.sources.enter(addr.ip(), task.id());
     }
 

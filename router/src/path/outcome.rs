@@ -45,6 +45,7 @@ reasons! {
     RequestTooSlow "REQUEST_TOO_SLOW" 408 Deny "the request's body came too slowly";
     RequestTooLarge "REQUEST_TOO_LARGE" 413 Deny "the request's body is larger than allowed";
     UriTooLong "URI_TOO_LONG" 414 Deny "the request's target is longer than allowed";
+    Misdirected "REQUEST_MISDIRECTED" 421 Deny "the request is for another host than its connection";
     Unsupported "UNSUPPORTED" 501 Deny "the mesh does not do this";
     AuthnInvalid "AUTHN_INVALID" 401 Deny "the token is not one that counts here";
     AuthnExpired "AUTHN_EXPIRED" 401 Deny "the token has expired";

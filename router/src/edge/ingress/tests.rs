@@ -57,8 +57,8 @@ fn request(lines: &[Vec<u8>], version: Version) -> Option<Request<Full<Bytes>>> 
 
 fn check(ingress: &Ingress<Everybody>, request: Request<Full<Bytes>>) {
     let said = format!("{request:?}");
-    let peer = Peer { addr: "127.0.0.1:7".parse().expect("an address") };
-    let call = ingress.call(request, peer).now_or_never().expect("nothing to wait for");
+    let peer = Peer::plain("127.0.0.1:7".parse().expect("an address"));
+    let call = ingress.call(request, &peer).now_or_never().expect("nothing to wait for");
     if matches!(call.target, Target::Nowhere(_)) {
         // Refused before anybody read it; not even then is the caller somebody else.
         assert!([DEV, "anonymous"].contains(&call.caller.principal.as_str()), "{said}");

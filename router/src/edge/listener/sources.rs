@@ -41,7 +41,8 @@ impl Sources {
     }
 }
 
-fn source_of(addr: IpAddr) -> IpAddr {
+/// What counts as one source.
+pub(crate) fn source_of(addr: IpAddr) -> IpAddr {
     match addr.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

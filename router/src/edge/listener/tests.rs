@@ -33,7 +33,7 @@ struct Echo {
 impl Handler for Echo {
     type Body = Full<Bytes>;
 
-    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
+    async fn handle(&self, request: Request<Incoming>, peer: &Peer) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         if self.canonical
             && let Err(why) = canonicalise(&head)
@@ -67,7 +67,7 @@ impl Handler for Echo {
         }
     }
 
-    fn refuse(&self, why: Ambiguous, _peer: Peer) -> Response<Full<Bytes>> {
+    fn refuse(&self, why: Ambiguous, _peer: &Peer) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::from(format!(r#"{{"title":"{}"}}"#, why.what)));
         *response.status_mut() = why.status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
