@@ -1,6 +1,7 @@
 //! The composition root: builds the node's parts in one visible order, and stops them in another. Nothing is decided
 //! here; what a part needs is handed to it here and nowhere else.
 
+mod doors;
 mod envelope_keys;
 mod key;
 
@@ -10,27 +11,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use weft_eventlog::{Clock, EventLog, LocalLog, SystemClock};
 use weft_runtime::Runtime;
 
-use crate::control::admin::{self, AdminState, Guard, Mode, NodeInfo};
+use self::doors::{Callers, Doors};
+use crate::config::file::Listen;
+use crate::control::admin::{self, AdminState, Door, Guard, NodeInfo};
 use crate::control::deployments::{Applied, Deployments, OnSnapshot, Parts};
 use crate::control::modules::ModuleStore;
 use crate::control::readiness::{Phase, Readiness};
 use crate::control::scale_log::ScaleLog;
 use crate::control::watch::{self, LoadError, Watch};
 use crate::delivery::{self, Deliveries};
-use crate::edge::identity::Everybody;
 use crate::edge::ingress::Ingress;
 use crate::edge::jwt::Verifier;
 use crate::edge::listener::{EdgeLimits, Listener};
+use crate::edge::tls::source::{Source, Supply};
 use crate::path::Mesh;
-use crate::path::caller::Principal;
 use crate::path::decision::DecisionIds;
 use crate::path::envelope::Envelopes;
 use crate::path::policy;
@@ -41,50 +42,67 @@ use crate::targets::upstream::{Documents, Upstream};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::observer::Witness;
 
-/// How long calls and deliveries in flight may go on after the node was told to stop. Knative's drain is 30 s too.
-const DRAIN: Duration = Duration::from_secs(30);
-
 const NO_AUTHORITIES: &str = "cannot read the system's certificate authorities; install ca-certificates";
 
 /// What a node is started with: every value checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where to take requests and events.
-    pub http: SocketAddr,
-    /// Where the admin API listens.
-    pub admin: SocketAddr,
     /// Where the node keeps events, modules, artifacts and what is deployed.
     pub data: PathBuf,
-    /// The folder of manifests to serve and watch.
-    pub folder: PathBuf,
-    /// Who every caller is.
-    pub identity: SpiffeId,
     /// What follows `NAME.NS.` in addresses.
     pub domain: String,
     /// The trust domain of the identities asserted here.
     pub trust_domain: TrustDomain,
+    /// Ceilings of the listeners for calls.
+    pub limits: EdgeLimits,
+    /// What is particular to how it runs.
+    pub way: Way,
+}
+
+/// How a node runs.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// `weft dev`: a folder of manifests, loopback, and everybody is the same.
+    Dev {
+        /// Where to take requests and events.
+        http: SocketAddr,
+        /// Where the admin API listens.
+        admin: SocketAddr,
+        /// The folder of manifests to serve and watch.
+        folder: PathBuf,
+        /// Who every caller is.
+        identity: SpiffeId,
+    },
+    /// `weft serve`: what is deployed through the admin API, and everybody is who they prove to be.
+    Serve {
+        /// Where to listen.
+        listen: Listen,
+        /// Where its certificates come from.
+        identity: Source,
+        /// What holds where no policy says anything.
+        default: policy::Default,
+    },
 }
 
 /// A node that runs.
 pub struct Node {
-    /// Where it takes requests and events.
-    pub http: SocketAddr,
-    /// Where its admin API listens.
-    pub admin: SocketAddr,
+    /// What it says of itself: where it takes calls and administration.
+    pub info: NodeInfo,
     /// The one writer of what is deployed.
     pub deployments: Deployments,
     /// How its names become addresses.
     pub names: Names,
-    watch: Watch,
-    folder: PathBuf,
+    watch: Option<Watch>,
     log: Arc<dyn EventLog>,
     runtime: Runtime,
     deliveries: Arc<Deliveries>,
     readiness: Arc<Readiness>,
-    listener: Listener,
-    ingress: Arc<Ingress<Everybody>>,
+    calls: Vec<Listener>,
+    limits: EdgeLimits,
+    ingress: Arc<Ingress<Callers>>,
+    supply: Option<Supply>,
     stop_admin: CancellationToken,
-    admin_task: JoinHandle<()>,
+    admin_tasks: JoinSet<()>,
     /// Ends with the node.
     _key_task: AbortOnDropHandle<()>,
 }
@@ -94,13 +112,12 @@ impl Node {
     /// takes requests once [`Node::load`] and [`Node::run`] follow.
     ///
     /// # Errors
-    /// An address is taken, or the data directory cannot be used.
+    /// An address is taken, there is no certificate, or the data directory cannot be used.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let (listener, admin_listener) = listen(&settings).await?;
-        let admin = admin_listener.local_addr().context("cannot read the admin listener's address")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let doors = Doors::open(&settings, &clock).await?;
         let readiness = Arc::new(Readiness::default());
-        let watch = Watch::begin(&settings.folder)?;
+        let watch = settings.way.folder().map(Watch::begin).transpose()?;
         let data = prepare(&settings.data)?;
         let log: Arc<dyn EventLog> = Arc::new(LocalLog::open(&data.join("log"), clock.clone()).await?);
         readiness.done(Phase::Log);
@@ -118,7 +135,7 @@ impl Node {
             clock: clock.clone(),
             metrics: metrics.clone(),
             seed: key::random()?,
-            reach_loopback: true,
+            reach_loopback: settings.way.is_dev(),
         }));
         let modules = Arc::new(ModuleStore::open(data.join("modules"), clock.clone())?);
         let deployments = Deployments::open(Parts {
@@ -128,7 +145,7 @@ impl Node {
             clock: clock.clone(),
             readiness: readiness.clone(),
             trust_domain: names.trust_domain.clone(),
-            default: policy::Default::Allow,
+            default: settings.way.default(),
             on_snapshot: in_force(&mesh, &deliveries, verifier),
         })
         .await?;
@@ -138,41 +155,44 @@ impl Node {
             modules,
             readiness: readiness.clone(),
             scale_log: scale,
-            node: info(&settings, listener.local_addr(), admin),
+            node: doors.info.clone(),
             names: names.clone(),
             envelopes,
             metrics: Arc::new(move |snapshot| metrics.render(snapshot)),
             guard: Guard::Loopback,
+            bundle: bundle(doors.supply.as_ref()),
             shutdown: stop_admin.clone(),
         };
-        let admin_task = tokio::spawn(admin::serve(admin_listener, admin::router(state), stop_admin.clone()));
-        let ingress = Arc::new(Ingress::new(mesh, Everybody(Principal::Workload(settings.identity))));
+        let admin_tasks = administer(doors.admin, state, &stop_admin);
+        let ingress = Arc::new(Ingress::new(mesh, doors.callers));
         deployments.restore().await;
         Ok(Self {
-            http: listener.local_addr(),
-            admin,
+            info: doors.info,
             deployments,
             names,
             watch,
-            folder: settings.folder,
             log,
             runtime,
             deliveries,
             readiness,
-            listener,
+            calls: doors.calls,
+            limits: settings.limits,
             ingress,
+            supply: doors.supply,
             stop_admin,
-            admin_task,
+            admin_tasks,
             _key_task: key_task,
         })
     }
 
-    /// Applies the folder for the first time.
+    /// Applies the folder for the first time, if there is one.
     ///
     /// # Errors
     /// Every mistake in it; nothing is served then.
     pub async fn load(&self) -> Result<(), LoadError> {
-        watch::load(&self.folder, &self.deployments).await?;
+        if let Some(folder) = &self.info.folder {
+            watch::load(folder, &self.deployments).await?;
+        }
         self.readiness.done(Phase::Manifests);
         self.readiness.done(Phase::Triggers);
         Ok(())
@@ -187,22 +207,31 @@ impl Node {
         report: impl Fn(Result<Applied, LoadError>) + Send + Sync + 'static,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let watching = tokio::spawn(self.watch.run(self.deployments.clone(), report, shutdown.clone()));
-        let limits = EdgeLimits { drain: DRAIN, ..EdgeLimits::default() };
-        let serving = tokio::spawn(self.listener.serve(limits, self.ingress, shutdown.clone()));
+        let mut background = JoinSet::new();
+        if let Some(watch) = self.watch {
+            background.spawn(watch.run(self.deployments.clone(), report, shutdown.clone()));
+        }
+        if let Some(supply) = self.supply {
+            // Certificates are renewed until the last call is answered.
+            background.spawn(supply.run(CancellationToken::new()));
+        }
+        let mut serving = JoinSet::new();
+        for listener in self.calls {
+            serving.spawn(listener.serve(self.limits, self.ingress.clone(), shutdown.clone()));
+        }
         self.readiness.done(Phase::Listeners);
         shutdown.cancelled().await;
 
         tracing::info!("stopping: finishing what is in flight");
-        let (served, ()) = tokio::join!(serving, self.deliveries.drain(DRAIN));
-        served.context("the listener did not end cleanly")?;
+        let (served, ()) = tokio::join!(ended(serving), self.deliveries.drain(self.limits.drain));
+        served.context("a listener did not end cleanly")?;
         let cut = self.runtime.drain(Instant::now() + Duration::from_secs(1)).await;
         if cut > 0 {
             tracing::warn!(calls = cut, "calls were cut off");
         }
-        watching.abort();
+        background.shutdown().await;
         self.stop_admin.cancel();
-        self.admin_task.await.context("the admin API did not end cleanly")?;
+        ended(self.admin_tasks).await.context("the admin API did not end cleanly")?;
         self.log.close().await.context("cannot close the event log")
     }
 
@@ -217,23 +246,49 @@ impl Node {
     }
 }
 
-/// Both listeners, before anything is opened: a node that cannot listen has touched nothing.
-async fn listen(settings: &Settings) -> anyhow::Result<(Listener, TcpListener)> {
-    let taken = |address, flag| format!("cannot listen on {address}; choose another with {flag}");
-    let http = Listener::bind(settings.http).await.with_context(|| taken(settings.http, "--http"))?;
-    let admin = TcpListener::bind(settings.admin).await.with_context(|| taken(settings.admin, "--admin"))?;
-    Ok((http, admin))
+impl Way {
+    fn is_dev(&self) -> bool {
+        matches!(self, Self::Dev { .. })
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Dev { folder, .. } => Some(folder),
+            Self::Serve { .. } => None,
+        }
+    }
+
+    /// What holds where no policy says anything: `dev` allows.
+    fn default(&self) -> policy::Default {
+        match self {
+            Self::Dev { .. } => policy::Default::Allow,
+            Self::Serve { default, .. } => *default,
+        }
+    }
 }
 
-/// What the node says of itself on its admin API.
-fn info(settings: &Settings, http: SocketAddr, admin: SocketAddr) -> NodeInfo {
-    NodeInfo {
-        mode: Mode::Dev,
-        http,
-        admin: admin.to_string(),
-        identity: settings.identity.to_string(),
-        folder: Some(settings.folder.clone()),
+/// Waits for all of them.
+async fn ended(mut tasks: JoinSet<()>) -> Result<(), JoinError> {
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
     }
+    Ok(())
+}
+
+/// Answers on every door of the admin API.
+fn administer(doors: Vec<Door>, state: AdminState, stop: &CancellationToken) -> JoinSet<()> {
+    let router = admin::router(state);
+    let mut tasks = JoinSet::new();
+    for door in doors {
+        tasks.spawn(admin::serve(door, router.clone(), stop.clone()));
+    }
+    tasks
+}
+
+/// The roots that clients of this node trust, in PEM.
+fn bundle(supply: Option<&Supply>) -> Arc<dyn Fn() -> Option<String> + Send + Sync> {
+    let keyring = supply.map(Supply::keyring);
+    Arc::new(move || keyring.as_ref().map(|keyring| keyring.trust().bundle()))
 }
 
 /// A mesh in which nothing is deployed yet.
@@ -249,10 +304,10 @@ fn mesh(
     let names = Names {
         domain: settings.domain.as_str().into(),
         trust_domain: settings.trust_domain.clone(),
-        loopback_topics: true,
+        loopback_topics: settings.way.is_dev(),
     };
     let upstream = Upstream::new().context(NO_AUTHORITIES)?;
-    let empty = Deployments::empty_snapshot(policy::Default::Allow);
+    let empty = Deployments::empty_snapshot(settings.way.default());
     let records = Records::new(ids, metrics.clone(), clock.clone());
     Ok(Mesh::new(empty, records, envelopes, upstream, names, Arc::new(tokens)))
 }
@@ -276,6 +331,6 @@ fn in_force(mesh: &Arc<Mesh>, deliveries: &Arc<Deliveries>, verifier: Verifier) 
 fn prepare(data: &Path) -> anyhow::Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data);
-    made.with_context(|| format!("cannot use the data directory {}; choose another with --data", data.display()))?;
+    made.with_context(|| format!("cannot use the data directory {}; choose another", data.display()))?;
     data.canonicalize().with_context(|| format!("cannot use the data directory {}", data.display()))
 }

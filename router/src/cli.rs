@@ -17,6 +17,7 @@ use weft_functions::value::{Name, Namespaced};
 pub mod dev;
 
 mod apply;
+mod ca;
 mod check;
 mod client;
 mod completions;
@@ -32,6 +33,8 @@ mod modules;
 mod payload;
 mod publish;
 mod resource;
+mod serve;
+mod signals;
 mod table;
 mod tail;
 mod terminal;
@@ -41,7 +44,7 @@ mod stub_node;
 #[cfg(test)]
 mod tests;
 
-use client::{Address, Admin};
+use client::{Address, Admin, Proof, ProofArgs};
 use failure::wrong;
 
 /// Where a node's admin API listens unless `--admin` or `WEFT_ADMIN` says otherwise; `weft dev` listens there too.
@@ -54,7 +57,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 const INTERRUPTED: u8 = 130;
 
 /// Commands that later versions have. Typing one is no typing mistake, and the answer must not suggest it is.
-const LATER: [&str; 10] = ["serve", "explain", "dead", "replay", "job", "top", "tap", "ca", "new", "build"];
+const LATER: [&str; 8] = ["explain", "dead", "replay", "job", "top", "tap", "new", "build"];
 
 /// An event-aware serverless mesh: deploy functions, publish events, invoke functions over HTTP.
 #[derive(Debug, Parser)]
@@ -69,13 +72,15 @@ pub struct Cli {
 /// What every command takes, before or after its own words.
 #[derive(Debug, Clone, Args)]
 struct Global {
-    /// The node's admin API: http://HOST:PORT or unix:PATH (default: WEFT_ADMIN, else http://127.0.0.1:8081); for
+    /// The node's admin API: http(s)://HOST:PORT or unix:PATH (default: WEFT_ADMIN, else http://127.0.0.1:8081); for
     /// `dev` the HOST:PORT to listen on
     #[arg(long, global = true, value_name = "ADDRESS")]
     admin: Option<String>,
     /// The namespace of what is named
     #[arg(short, long, global = true, value_name = "NAMESPACE")]
     namespace: Option<String>,
+    #[command(flatten)]
+    proof: ProofArgs,
     /// Print for people or for programs
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -95,6 +100,8 @@ enum Output {
 enum Command {
     /// Run the whole mesh in one process from a folder of manifests, on loopback; watches and reloads
     Dev(dev::DevArgs),
+    /// Run one node as its file says: mutual TLS, and nothing is allowed that no policy allows
+    Serve(serve::ServeArgs),
     /// Deploy a function from a wasm module
     Deploy(deploy::DeployArgs),
     /// Apply manifests: a file, a folder, or - for standard input
@@ -113,6 +120,8 @@ enum Command {
     Tail(tail::TailArgs),
     /// Check manifests offline: every mistake with its file and line
     Check(check::CheckArgs),
+    /// Make and use an authority of one's own: certificates for clients
+    Ca(ca::CaArgs),
     /// Print the completion script of a shell
     Completions(completions::CompletionsArgs),
 }
@@ -123,7 +132,7 @@ impl Global {
         let environment = std::env::var("WEFT_ADMIN").ok().filter(|value| !value.is_empty());
         let text = self.admin.clone().or(environment).unwrap_or_else(|| DEFAULT_ADMIN.to_owned());
         let address: Address = text.parse().map_err(wrong)?;
-        Ok(Admin::new(address))
+        Ok(Admin::new(address).with_proof(Proof::read(&self.proof)?))
     }
 
     fn json(&self) -> bool {
@@ -203,8 +212,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match command {
         // `dev` is a node, not a client: it starts its own threads.
         Command::Dev(args) => dev::run(args.plan(global.admin.as_deref())?),
+        Command::Serve(args) => serve::run(&args, &global),
         Command::Check(args) => check::run(&args, &global),
         Command::Completions(args) => completions::run(&args),
+        Command::Ca(args) => ca::run(&args, &global),
         client_command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let code = runtime.block_on(async {
@@ -233,7 +244,7 @@ async fn run_client(command: Command, global: &Global) -> anyhow::Result<ExitCod
         Command::Invoke(args) => Box::pin(invoke::run(&args, global)).await,
         Command::Publish(args) => Box::pin(publish::run(&args, global)).await,
         Command::Tail(args) => Box::pin(tail::run(&args, global)).await,
-        Command::Dev(_) | Command::Check(_) | Command::Completions(_) => {
+        Command::Dev(_) | Command::Serve(_) | Command::Check(_) | Command::Completions(_) | Command::Ca(_) => {
             anyhow::bail!("this command needs no node and was sent to one: please report this")
         }
     }

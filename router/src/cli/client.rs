@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use weft_functions::manifest::Kind;
@@ -17,6 +18,7 @@ mod address;
 mod data;
 mod error;
 mod lines;
+mod proof;
 mod wire;
 
 #[cfg(test)]
@@ -26,9 +28,10 @@ pub(super) use address::Address;
 pub(super) use data::{DataCall, DataPlane};
 pub(super) use error::{ClientError, Problem};
 pub(super) use lines::Lines;
+pub(super) use proof::{Proof, ProofArgs};
 pub(super) use wire::collect;
 
-use wire::{Ask, Exchange};
+use wire::{Ask, Channel, Exchange};
 
 /// The version of the admin API that this client speaks, as the node says it in `x-weft-api`.
 const API_VERSION: &str = "1";
@@ -47,6 +50,7 @@ const ANSWER_BYTES: usize = 32 << 20;
 #[derive(Debug)]
 pub(super) struct Admin {
     address: Address,
+    proof: Proof,
 }
 
 /// What a node says of itself, as far as the command line uses it.
@@ -54,8 +58,14 @@ pub(super) struct Admin {
 pub(super) struct Node {
     /// The domain under which functions and topics have their addresses, such as `localhost`.
     pub(super) domain: String,
-    /// Where the node takes requests and events, as `HOST:PORT`.
-    pub(super) http: String,
+    /// Where the node takes requests and events, as `HOST:PORT`: without TLS,
+    pub(super) http: Option<String>,
+    /// with a client's certificate,
+    pub(super) mtls: Option<String>,
+    /// and over TLS without one.
+    pub(super) tls: Option<String>,
+    /// The authorities that its clients trust, in PEM.
+    pub(super) bundle: Option<String>,
 }
 
 /// What is to become of the mesh: manifests, and the modules they name.
@@ -86,7 +96,12 @@ pub(super) struct ModuleReference {
 
 impl Admin {
     pub(super) fn new(address: Address) -> Self {
-        Self { address }
+        Self { address, proof: Proof::default() }
+    }
+
+    /// The same, as somebody.
+    pub(super) fn with_proof(self, proof: Proof) -> Self {
+        Self { proof, ..self }
     }
 
     /// Where the node is.
@@ -154,7 +169,7 @@ impl Admin {
         let from = percent_encoding::utf8_percent_encode(from, percent_encoding::NON_ALPHANUMERIC);
         let limit = limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
         let path = format!("/api/v1/topics/{namespace}/{name}/events?follow=true&from={from}{limit}");
-        let response = wire::send(&self.address, Ask::get(path), ANSWER).await?;
+        let response = self.send(Ask::get(path), ANSWER).await?;
         self.check_version(response.headers())?;
         if response.status().is_success() {
             return Ok(Lines::new(response.into_body(), self.address.clone()));
@@ -163,9 +178,20 @@ impl Admin {
         Err(self.refusal(&answer))
     }
 
+    async fn send(&self, ask: Ask, patience: Duration) -> Result<http::Response<Incoming>, ClientError> {
+        let channel = match &self.address {
+            Address::Tls { host, .. } => {
+                let config = self.proof.tls(None).map_err(ClientError::Unasked)?;
+                Some(Channel { config, name: host.clone() })
+            }
+            Address::Tcp { .. } | Address::Unix(_) => None,
+        };
+        wire::send(&self.address, channel.as_ref(), ask, patience).await
+    }
+
     /// Asks and reads the answer whole.
     async fn ask(&self, ask: Ask, patience: Duration) -> Result<Exchange, ClientError> {
-        let response = wire::send(&self.address, ask, patience).await?;
+        let response = self.send(ask, patience).await?;
         self.check_version(response.headers())?;
         Exchange::read(response, ANSWER_BYTES, patience, &self.address).await
     }

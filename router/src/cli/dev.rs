@@ -9,16 +9,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use owo_colors::OwoColorize;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use super::failure::{FAILED, wrong};
-use super::terminal;
+use super::{signals, terminal};
 use weft_functions::value::Name;
 
-use crate::app::{Node, Settings};
+use crate::app::{Node, Settings, Way};
 use crate::control::deployments::Applied;
 use crate::control::watch::{self, LoadError};
+use crate::edge::listener::EdgeLimits;
 use crate::path::spiffe::SpiffeId;
 use crate::telemetry::logging;
 
@@ -109,17 +108,7 @@ pub(super) fn run(plan: Plan) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
-    let shutdown = CancellationToken::new();
-    let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-    let stop = shutdown.clone();
-    tokio::spawn(async move {
-        let [terminate, interrupt] = &mut signals;
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        stop.cancel();
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        // Told twice: whoever asks does not want to wait for what is in flight.
-        std::process::exit(i32::from(super::INTERRUPTED));
-    });
+    let shutdown = signals::shutdown()?;
     // Given up half way it is as after a kill, which the event log is made for.
     let node = tokio::select! {
         started = Node::start(settings(&plan)?) => started?,
@@ -144,14 +133,15 @@ async fn serve(plan: Plan) -> anyhow::Result<ExitCode> {
 }
 
 fn settings(plan: &Plan) -> anyhow::Result<Settings> {
+    let way =
+        Way::Dev { http: plan.http, admin: plan.admin, folder: plan.folder.clone(), identity: plan.identity.clone() };
+    let limits = EdgeLimits::default();
     Ok(Settings {
-        http: plan.http,
-        admin: plan.admin,
         data: plan.data.clone(),
-        folder: plan.folder.clone(),
-        identity: plan.identity.clone(),
         domain: DOMAIN.to_owned(),
         trust_domain: TRUST_DOMAIN.parse()?,
+        limits,
+        way,
     })
 }
 
@@ -213,7 +203,7 @@ pub struct Banner {
 impl Banner {
     fn of(node: &Node, plan: &Plan) -> Self {
         let view = node.deployments.view();
-        let port = node.http.port();
+        let port = node.info.http.map_or(plan.http.port(), |http| http.port());
         let mut functions: Vec<(String, String)> = view
             .snapshot
             .functions
@@ -241,8 +231,8 @@ impl Banner {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             folder: plan.folder.display().to_string(),
-            http: format!("http://{}", node.http),
-            admin: format!("http://{}", node.admin),
+            http: format!("http://{}", node.info.http.unwrap_or(plan.http)),
+            admin: format!("http://{}", node.info.admin),
             identity: plan.identity.to_string(),
             functions,
             topics,

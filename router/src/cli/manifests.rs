@@ -31,7 +31,8 @@ pub(super) fn from_stdin(bytes: Vec<u8>) -> anyhow::Result<SourceFile> {
     folder::source(STDIN, bytes).map_err(meaning)
 }
 
-fn read_file(path: &Path) -> anyhow::Result<SourceFile> {
+/// Reads one file, named by its path.
+pub(super) fn read_file(path: &Path) -> anyhow::Result<SourceFile> {
     let name = path.to_str().ok_or_else(|| meaning(FolderError::Name(path.to_owned())))?;
     folder::read_file(path, name).map_err(meaning)
 }

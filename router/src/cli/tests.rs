@@ -92,7 +92,6 @@ fn a_command_of_a_later_version_is_no_typing_mistake() {
     };
     check("weft explain", Some("explain"));
     check("weft explain request http://hello.localhost:8080/", Some("explain"));
-    check("weft serve --config node.yaml", Some("serve"));
     check("weft -n shop dead list bill", Some("dead"));
     check("weft help top", Some("top"));
     check("weft explian", None);

@@ -4,6 +4,7 @@
 
 mod dead;
 mod deploy;
+mod door;
 mod events;
 mod guard;
 mod node;
@@ -13,23 +14,25 @@ mod status;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http::{HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use self::door::Door;
+use self::door::Visitor;
 pub use self::guard::Guard;
 use self::refusal::Refusal;
 use super::deployments::Deployments;
@@ -75,11 +78,15 @@ pub enum Mode {
 pub struct NodeInfo {
     /// How it runs.
     pub mode: Mode,
-    /// Where it takes calls.
-    pub http: SocketAddr,
+    /// Where it takes calls without TLS.
+    pub http: Option<SocketAddr>,
+    /// Where it takes calls with a client's certificate.
+    pub mtls: Option<SocketAddr>,
+    /// Where it takes calls over TLS without one.
+    pub tls: Option<SocketAddr>,
     /// Where it takes administration: `127.0.0.1:8081`, `unix:/run/weft/admin.sock`.
     pub admin: String,
-    /// The identity that callers have who show none.
+    /// In `dev` the identity of every caller, in `serve` the node's own.
     pub identity: String,
     /// The watched folder, as an absolute path.
     pub folder: Option<PathBuf>,
@@ -103,8 +110,10 @@ pub struct AdminState {
     pub envelopes: Arc<Envelopes>,
     /// Renders `/metrics` in Prometheus' text format.
     pub metrics: Arc<dyn Fn(&Snapshot) -> String + Send + Sync>,
-    /// Who may speak to the listener.
+    /// What is held against visitors whose door says nothing else.
     pub guard: Guard,
+    /// The roots that clients of this node trust, in PEM; `None` where there is no TLS.
+    pub bundle: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// Ends what would go on for ever.
     pub shutdown: CancellationToken,
 }
@@ -135,7 +144,9 @@ pub fn router(state: AdminState) -> Router {
 
 /// Refuses whom the guard refuses, and names the version on every answer.
 async fn admit(State(state): State<Shared>, request: Request, next: Next) -> Response {
-    let mut response = match state.guard.check(request.headers()) {
+    // Each door says what holds for its visitors.
+    let guard = request.extensions().get::<Guard>().copied().unwrap_or(state.guard);
+    let mut response = match guard.check(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };
@@ -143,43 +154,74 @@ async fn admit(State(state): State<Shared>, request: Request, next: Next) -> Res
     response
 }
 
-/// Serves the API until `shutdown`, then lets requests end within five seconds.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let service = TowerToHyperService::new(router);
-    let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
+/// Serves the API at one door until `shutdown`, then lets requests end within five seconds. Each request carries who came in
+/// as an extension, a [`Caller`](crate::path::caller::Caller).
+pub async fn serve(door: Door, router: Router, shutdown: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let next = async || {
         // The semaphore is never closed; were it, nothing more would be accepted.
         let place = places.clone().acquire_owned().await.ok()?;
-        Some((listener.accept().await, place))
+        Some((door.accept().await, place))
     };
-    while let Some(Some((accepted, place))) = shutdown.run_until_cancelled(next()).await {
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+    let mut connections = JoinSet::new();
+    while let Some(Some((arrived, place))) = shutdown.run_until_cancelled(next()).await {
+        while connections.try_join_next().is_some() {}
+        let arrival = match arrived {
+            Ok(arrival) => arrival,
             Err(error) => {
                 tracing::warn!(%error, "the admin listener cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        // Without it answers come later, and are right all the same.
-        let _ = stream.set_nodelay(true);
-        let connection = http1::Builder::new()
+        let (router, shutdown) = (router.clone(), shutdown.clone());
+        connections.spawn(async move {
+            if let Some(visitor) = arrival.visitor().await {
+                Box::pin(receive(visitor, router, &shutdown)).await;
+            }
+            drop(place);
+        });
+    }
+    drop(door);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_TIME, all).await.is_err() {
+        tracing::warn!("admin requests were still open {DRAIN_TIME:?} after shutdown began");
+    }
+}
+
+/// Answers a visitor until it goes, its certificate ends or is no longer trusted, or the node stops.
+async fn receive(visitor: Visitor, router: Router, shutdown: &CancellationToken) {
+    let Visitor { stream, caller, guard, session } = visitor;
+    let service = TowerToHyperService::new(router.layer(Extension(caller)).layer(Extension(guard)));
+    let mut connection = pin!(
+        http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_headers(HEADERS_MAX)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service.clone());
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            // A client that breaks off, or sends no HTTP, is its own matter.
-            let _ = connection.await;
-            drop(place);
-        });
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let over = async {
+        match &session {
+            Some(session) => session.over().await,
+            None => std::future::pending().await,
+        }
+    };
+    let cut = async {
+        match &session {
+            Some(session) => session.cut().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        // A client that breaks off, or sends no HTTP, is its own matter.
+        _ended = connection.as_mut() => return,
+        () = over => {}
+        () = cut => return,
+        () = shutdown.cancelled() => {}
     }
-    drop(listener);
-    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
-        tracing::warn!("admin requests were still open {DRAIN_TIME:?} after shutdown began");
-    }
+    connection.as_mut().graceful_shutdown();
+    let _ended = connection.await;
 }
 
 #[cfg(test)]

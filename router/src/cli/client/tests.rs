@@ -142,7 +142,7 @@ async fn a_unix_socket_is_a_node_too() {
         answer(stream, std::sync::Arc::new(answers), seen).await;
     });
     let node = Admin::new(format!("unix:{}", path.display()).parse().unwrap()).node().await.unwrap();
-    assert_eq!((node.domain.as_str(), node.http.as_str()), ("localhost", "127.0.0.1:8080"));
+    assert_eq!((node.domain.as_str(), node.http.as_deref()), ("localhost", Some("127.0.0.1:8080")));
     assert_eq!(asked.lock().unwrap()[0].1, "localhost");
 }
 

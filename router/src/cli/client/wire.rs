@@ -1,7 +1,8 @@
-//! HTTP/1.1 over TCP or a unix socket: connect, ask, read, each with a limit.
+//! HTTP/1.1 over TCP, TLS or a unix socket: connect, ask, read, each with a limit.
 //!
 //! Separate because it knows bytes and time and nothing of the admin API; the data plane is asked through it too.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +12,11 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
 
 use super::{Address, ClientError};
 use crate::cli::failure::reason;
@@ -78,10 +82,23 @@ impl Exchange {
     }
 }
 
-/// Sends a question and waits for the head of its answer.
-pub(super) async fn send(address: &Address, ask: Ask, patience: Duration) -> Result<Response<Incoming>, ClientError> {
+/// How a connection is made private, and to whom.
+#[derive(Debug, Clone)]
+pub(super) struct Channel {
+    pub(super) config: Arc<ClientConfig>,
+    /// The name that the other end must have.
+    pub(super) name: String,
+}
+
+/// Sends a question and waits for the head of its answer; `channel` is for addresses with TLS.
+pub(super) async fn send(
+    address: &Address,
+    channel: Option<&Channel>,
+    ask: Ask,
+    patience: Duration,
+) -> Result<Response<Incoming>, ClientError> {
     let request = ask.into_request(address)?;
-    let mut sender = connect(address).await?;
+    let mut sender = connect(address, channel).await?;
     match tokio::time::timeout(patience, sender.send_request(request)).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) => Err(ClientError::Interrupted { address: address.clone(), cause: cause(&error) }),
@@ -105,13 +122,20 @@ pub(in crate::cli) async fn collect(
     }
 }
 
-async fn connect(address: &Address) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+async fn connect(address: &Address, channel: Option<&Channel>) -> Result<SendRequest<Full<Bytes>>, ClientError> {
     let opening = async {
         match address {
             Address::Tcp { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
                 shake_hands(stream).await
+            }
+            Address::Tls { host, port } => {
+                let Channel { config, name } = channel.ok_or_else(|| std::io::Error::other("no TLS settings"))?;
+                let name = ServerName::try_from(name.clone()).map_err(std::io::Error::other)?;
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                shake_hands(TlsConnector::from(Arc::clone(config)).connect(name, stream).await?).await
             }
             Address::Unix(path) => shake_hands(UnixStream::connect(path).await?).await,
         }

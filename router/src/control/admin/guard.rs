@@ -17,6 +17,9 @@ pub enum Guard {
     /// A loopback address: the Host must be a loopback address or `localhost`, with any port, and a browser's request
     /// must come from this very origin.
     Loopback,
+    /// An address that is reached by its name, with a certificate that a browser may have too: a request of a page must
+    /// come from this very origin.
+    Pages,
     /// A unix socket, which no page can reach.
     Open,
 }
@@ -28,12 +31,18 @@ impl Guard {
             return Ok(());
         }
         let host = single(headers, &header::HOST).ok_or_else(|| foreign("none, or more than one"))?;
-        let authority: Authority = host.parse().map_err(|_| foreign(host))?;
-        if authority.as_str().contains('@') || !is_loopback(authority.host()) {
-            return Err(foreign(host));
-        }
+        let scheme = match self {
+            Self::Pages => "https://",
+            Self::Loopback | Self::Open => {
+                let authority: Authority = host.parse().map_err(|_| foreign(host))?;
+                if authority.as_str().contains('@') || !is_loopback(authority.host()) {
+                    return Err(foreign(host));
+                }
+                "http://"
+            }
+        };
         if headers.contains_key(&header::ORIGIN) {
-            let origin = single(headers, &header::ORIGIN).and_then(|origin| origin.strip_prefix("http://"));
+            let origin = single(headers, &header::ORIGIN).and_then(|origin| origin.strip_prefix(scheme));
             if origin.is_none_or(|origin| !origin.eq_ignore_ascii_case(host)) {
                 return Err(cross_site());
             }
@@ -142,6 +151,12 @@ mod tests {
         for site in ["cross-site", "same-site", "anything"] {
             check(Guard::Loopback, &[host, ("sec-fetch-site", site)], Some("CROSS_SITE"));
         }
+        let named = ("host", "mesh.example:8444");
+        check(Guard::Pages, &[named], None);
+        check(Guard::Pages, &[named, ("origin", "https://mesh.example:8444")], None);
+        check(Guard::Pages, &[named, ("origin", "http://mesh.example:8444")], Some("CROSS_SITE"));
+        check(Guard::Pages, &[named, ("origin", "https://evil.example")], Some("CROSS_SITE"));
+        check(Guard::Pages, &[named, ("sec-fetch-site", "cross-site")], Some("CROSS_SITE"));
         let twice = [host, ("origin", "http://localhost:8081"), ("origin", "http://evil.example")];
         check(Guard::Loopback, &twice, Some("CROSS_SITE"));
     }

@@ -14,7 +14,7 @@ use super::super::deployments::View;
 use super::super::desired::{Entry, Owner};
 use super::super::scale_log::ScaleChange;
 use super::super::timestamp::rfc3339;
-use super::{AdminState, Mode};
+use super::AdminState;
 
 /// A resource as it was written, with its status.
 pub(super) fn resource(state: &AdminState, view: &View, entry: &Entry) -> Value {
@@ -142,10 +142,10 @@ fn of_issuer(view: &View, issuer: &Issuer) -> Value {
     })
 }
 
+/// Where callers of most ways find a host of the mesh: with a certificate where that is asked, else as there is.
 fn url(state: &AdminState, host: &str) -> String {
-    let scheme = match state.node.mode {
-        Mode::Dev => "http",
-        Mode::Serve => "https",
-    };
-    format!("{scheme}://{host}:{}", state.node.http.port())
+    let node = &state.node;
+    let secured = node.mtls.or(node.tls).map(|addr| format!("https://{host}:{}", addr.port()));
+    let plain = || node.http.map(|addr| format!("http://{host}:{}", addr.port()));
+    secured.or_else(plain).unwrap_or_else(|| format!("https://{host}"))
 }

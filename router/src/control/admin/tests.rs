@@ -52,7 +52,9 @@ impl Api {
             scale_log: Arc::new(ScaleLog::new(Arc::new(SystemClock))),
             node: NodeInfo {
                 mode: Mode::Dev,
-                http: "127.0.0.1:8080".parse().expect("an address"),
+                http: "127.0.0.1:8080".parse().ok(),
+                mtls: None,
+                tls: None,
                 admin: "127.0.0.1:8081".to_owned(),
                 identity: "spiffe://weft.local/ns/default/sa/dev".to_owned(),
                 folder: Some("/app".into()),
@@ -65,6 +67,7 @@ impl Api {
             envelopes: envelopes(),
             metrics: Arc::new(|snapshot| format!("weft_snapshot {}\n", snapshot.number)),
             guard: Guard::Loopback,
+            bundle: Arc::new(|| None),
             shutdown: shutdown.clone(),
         };
         Self { plane, shutdown, service: TowerToHyperService::new(router(state)) }
@@ -143,6 +146,7 @@ async fn the_node_says_how_it_is() {
     let node = json!({
         "version": env!("CARGO_PKG_VERSION"), "mode": "dev", "domain": "localhost", "http": "127.0.0.1:8080",
         "admin": "127.0.0.1:8081", "identity": "spiffe://weft.local/ns/default/sa/dev", "snapshot": 1, "folder": "/app",
+        "mtls": null, "tls": null, "bundle": null,
     });
     assert_eq!(api.get("/api/v1/node").await.json(), node);
 }
@@ -325,15 +329,20 @@ async fn the_dead_log_is_listed() {
 async fn the_listener_serves_and_ends() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let api = Api::new().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let router = Router::new().route("/healthz", get(node::healthz));
-    let served = tokio::spawn(serve(listener, router, api.shutdown.clone()));
+    // Who came in is there for whoever decides what they may do.
+    let who = async |Extension(caller): Extension<Caller>| caller.principal.to_string();
+    let router = Router::new().route("/who", get(who));
+    let dev = workload("spiffe://weft.local/ns/default/sa/dev");
+    let served = tokio::spawn(serve(Door::Loopback(listener, dev), router, api.shutdown.clone()));
     let mut stream = tokio::net::TcpStream::connect(address).await.expect("connects");
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("written");
-    let mut answer = vec![0; 12];
-    stream.read_exact(&mut answer).await.expect("read");
-    assert_eq!(answer, b"HTTP/1.1 200");
+    let request = b"GET /who HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await.expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("read");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.ends_with("spiffe://weft.local/ns/default/sa/dev"), "{answer}");
     api.shutdown.cancel();
     served.await.expect("ends by itself");
 }
