@@ -11,4 +11,5 @@ mod examples;
 mod http;
 mod interop;
 mod manifests;
+mod quotas;
 mod tidy;

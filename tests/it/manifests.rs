@@ -26,7 +26,7 @@ async fn check(project: &Project, text: &str, expect: &str) {
 }
 
 /// Manifests after their first line, which is right, and the first line of what is said about them.
-const MISTAKES: [(&str, &str); 16] = [
+const MISTAKES: [(&str, &str); 20] = [
     ("kind: Topic\nmetadata: { name: orders\n", "3:11: cannot read this as YAML: unclosed bracket '{'"),
     (
         "kind: Topic\nmetadata: { name: orders }\nspec:\n  retension: { age: 1d }\n",
@@ -80,7 +80,23 @@ const MISTAKES: [(&str, &str); 16] = [
     ),
     (
         "kind: Policy\nmetadata: { name: p }\nspec:\n  action: MAYBE\n  rules: []\n",
-        "5:11: `spec.action` must be ALLOW or DENY, found `MAYBE`",
+        "5:11: `spec.action` must be ALLOW, DENY or AUDIT, found `MAYBE`",
+    ),
+    (
+        "kind: Policy\nmetadata: { name: p }\nspec:\n  rules:\n  - from: [ { source: { principals: [ td/ns/a/sa/b ] } } ]\n",
+        "6:39: `spec.rules[0].from[0].source.principals[0]`: `td/ns/a/sa/b` can never match: write spiffe://td/ns/a/sa/b",
+    ),
+    (
+        "kind: Policy\nmetadata: { name: p }\nspec:\n  rules:\n  - to:\n    - operation: { verbs: [ publish ], hosts: [ a ] }\n",
+        "7:18: this can never match: publish has no hosts, which goes with request and egress",
+    ),
+    (
+        "kind: Issuer\nmetadata: { name: i }\nspec:\n  issuer: spiffe://td/a\n  audiences: [ weft ]\n  jwksUri: https://id.example/keys\n",
+        "5:11: `spec.issuer` must not begin with spiffe: such an identity is proven by a certificate, never by a token",
+    ),
+    (
+        "kind: Issuer\nmetadata: { name: a }\nspec: { issuer: corp, audiences: [ weft ], jwksUri: 'https://a.example' }\n---\napiVersion: weft.dev/v1alpha1\nkind: Issuer\nmetadata: { name: b, namespace: weft-system }\nspec: { issuer: corp, audiences: [ weft ], jwksUri: 'https://a.example' }\n",
+        "9:17: `corp` is described twice for namespace default: first by Issuer default/a at ../bad/bad.yaml:1",
     ),
 ];
 
@@ -88,15 +104,15 @@ const MISTAKES: [(&str, &str); 16] = [
 const LATER: [(&str, &str); 4] = [
     (
         "kind: Route\nmetadata: { name: r }\nspec: {}\n",
-        "2:7: Route is not supported: this version has Function, Topic, Trigger, Policy",
+        "2:7: Route is not supported: this version has Function, Topic, Trigger, Policy, Namespace, Issuer",
     ),
     (
         "kind: Function\nmetadata: { name: f }\nspec:\n  module: oci://x/y\n",
         "5:11: modules from a registry are not supported in this version: give the path of a .wasm file",
     ),
     (
-        "kind: Policy\nmetadata: { name: p }\nspec:\n  action: AUDIT\n",
-        "5:11: `action: AUDIT` is not supported in this version: use ALLOW or DENY",
+        "kind: Policy\nmetadata: { name: p }\nspec:\n  targetRefs: []\n",
+        "5:3: `targetRefs` is not supported in this version; expected one of action, targets, rules",
     ),
     (
         "kind: Trigger\nmetadata: { name: t }\nspec:\n  topic: o\n  url: http://x\n  delivery: { ordered: true }\n",
@@ -141,7 +157,7 @@ async fn every_mistake_of_every_file_is_told_at_once() {
             "../bad/below/b.yaml:5:9: unknown key `dedup` in `spec`: did you mean `dedupe`?",
             "../bad/below/b.yaml:7:4: cannot read this as YAML: unclosed bracket '['",
             "../bad/below/b.yaml:11:19: Topic default/t is described twice, first at ../bad/below/b.yaml:2",
-            "../bad/c.yml:5:17: `spec.action` must be ALLOW or DENY, found `allow`",
+            "../bad/c.yml:5:17: `spec.action` must be ALLOW, DENY or AUDIT, found `allow`",
         ]
     );
     assert!(run.stderr.ends_with("6 mistakes\n"), "{}", run.stderr);

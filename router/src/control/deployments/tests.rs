@@ -44,6 +44,49 @@ async fn an_apply_is_one_record_and_one_snapshot() {
 }
 
 #[tokio::test]
+async fn namespaces_and_issuers_are_shared_while_they_stay_the_same() {
+    let namespace = |quota: u32| {
+        format!(
+            "---\napiVersion: weft.dev/v1alpha1\nkind: Namespace\nmetadata: {{ name: shop }}\n\
+             spec: {{ quotas: {{ instances: {quota} }} }}\n"
+        )
+    };
+    let issuer = |audience: &str| {
+        format!(
+            "---\napiVersion: weft.dev/v1alpha1\nkind: Issuer\nmetadata: {{ name: corp }}\n\
+             spec: {{ issuer: corp, audiences: [ {audience} ], jwksUri: 'https://id.example/keys' }}\n"
+        )
+    };
+    let plane = Plane::new().await;
+    let shop: weft_functions::value::Name = "shop".parse().expect("a name");
+    let apply = async |text: String| {
+        plane.deployments.apply(request(&text, Scope::Merge)).await.expect("applied");
+        let snapshot = plane.deployments.view().snapshot.clone();
+        (snapshot.namespaces[&shop].clone(), snapshot.issuers[0].clone())
+    };
+    let first = apply(namespace(1) + &issuer("weft")).await;
+    let second = apply(topic("orders")).await;
+    assert!(Arc::ptr_eq(&first.0, &second.0) && Arc::ptr_eq(&first.1, &second.1));
+    let place = second.0.enter().expect("a place");
+    let third = apply(namespace(2) + &issuer("other")).await;
+    assert!(!Arc::ptr_eq(&second.0, &third.0) && !Arc::ptr_eq(&second.1, &third.1));
+    assert_eq!(third.0.usage.calls(), 1, "what is used goes on");
+    let more = third.0.enter().expect("a place");
+    assert!(third.0.enter().is_err() && first.0.enter().is_err(), "all places are taken, whoever asks");
+    drop((place, more));
+
+    let clash = issuer("weft").replace("name: corp", "name: again");
+    let error = plane.deployments.apply(request(&clash, Scope::Merge)).await.expect_err("two of one issuer");
+    let ApplyError::Mistakes(problems) = &error else { panic!("{error}") };
+    assert!(problems[0].message.starts_with("`corp` is described twice for namespace default"), "{problems:?}");
+    let plane = plane.restarted().await;
+    plane.deployments.restore().await;
+    let view = plane.deployments.view();
+    assert_eq!(view.snapshot.namespaces[&shop].resource.spec.quotas.instances, 2);
+    assert_eq!(view.snapshot.issuers[0].spec.audiences, ["other"]);
+}
+
+#[tokio::test]
 async fn a_dry_run_says_and_does_not() {
     let plane = Plane::new().await;
     let request = ApplyRequest { dry_run: true, ..request(&topic("orders"), Scope::Merge) };
