@@ -4,6 +4,7 @@ pub mod cesql;
 pub mod event;
 pub mod filter;
 pub mod function;
+pub mod identity_field;
 pub mod issuer;
 pub mod manifest;
 pub mod namespace;

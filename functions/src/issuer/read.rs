@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Algorithm, FromHeader, InlineKeys, Issuer, IssuerSpec, KeySource};
+use crate::identity_field::is_identity;
 use crate::manifest::{Code, Field, Findings, Location, Metadata, Place, Section};
 
 const KEYS: [&str; 8] =
@@ -51,7 +52,7 @@ impl Issuer {
             Some(field) => read_from_headers(&field, out),
             None => vec![FromHeader::bearer()],
         };
-        let pass_claims = spec.get("passClaims").map(|field| read_claims(&field, PASS_CLAIMS, out)).unwrap_or_default();
+        let pass_claims = spec.get("passClaims").map(|field| read_pass_claims(&field, out)).unwrap_or_default();
         let (issuer, issuer_place) = issuer?;
         let keys = keys?;
         let spec = IssuerSpec { issuer, audiences, keys, algorithms, from_headers, pass_claims, allow_private };
@@ -194,12 +195,31 @@ fn read_header_name(field: &Field<'_>, out: &mut Findings<'_>) -> Option<String>
     let name = text.parse::<http::HeaderName>().ok().filter(|_| !text.contains('_'));
     let problem = match &name {
         None => "is not the name of a header",
-        Some(name) if name.as_str().starts_with("x-weft-") => "is the mesh's own header, which no client can send",
+        Some(name) if is_identity(name.as_str()) => "is removed from what arrives, since anybody could write it",
         Some(name) if NO_TOKEN_IN.contains(&name.as_str()) => "cannot carry a token: it belongs to the connection",
         Some(name) => return Some(name.to_string()),
     };
     field.report(Code::BadValue, format!("`{}`: `{}` {problem}", field.path(), text.escape_debug()), out);
     None
+}
+
+/// Claims that functions get to see, each in a header of its own: so each has a name that a header can have, and no two
+/// have the same.
+fn read_pass_claims(field: &Field<'_>, out: &mut Findings<'_>) -> Vec<String> {
+    let claims = read_claims(field, PASS_CLAIMS, out);
+    let header = |claim: &String| claim.to_ascii_lowercase().replace('_', "-");
+    for (index, claim) in claims.iter().enumerate() {
+        let name = header(claim);
+        let problem = if name.parse::<http::HeaderName>().is_err() {
+            "cannot be part of a header's name, where functions read it".to_owned()
+        } else if let Some(before) = claims.iter().take(index).find(|before| header(before) == name) {
+            format!("would be in the same header as `{}`", before.escape_debug())
+        } else {
+            continue;
+        };
+        field.report(Code::BadValue, format!("`{}`: `{}` {problem}", field.path(), claim.escape_debug()), out);
+    }
+    claims
 }
 
 /// Names of claims: at most `most`.

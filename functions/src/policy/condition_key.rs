@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::ConditionKey;
 use crate::event::is_attribute_name;
+use crate::identity_field::{is_identity, is_identity_attribute};
 use crate::manifest::nearest;
 use crate::value::ValueError;
 
@@ -37,10 +38,6 @@ const CLAIM_DEPTH: usize = 8;
 
 /// Longest name of a claim.
 const CLAIM_BYTES: usize = 256;
-
-/// Headers that are removed from what arrives, so that no rule about them could hold.
-const NEVER_ARRIVE: [&str; 5] =
-    ["x-forwarded-client-cert", "x-forwarded-for", "forwarded", "l5d-client-id", "x-real-ip"];
 
 impl ConditionKey {
     /// Whether a call has several of them: then one must match, and none may (`notValues`).
@@ -115,7 +112,7 @@ fn header(text: &str, name: &str) -> Result<ConditionKey, ValueError> {
     if name.contains('_') {
         return Err(wrong(text, "headers with an underscore are refused"));
     }
-    if name.starts_with("x-weft-") || NEVER_ARRIVE.contains(&name) {
+    if is_identity(name) {
         return Err(wrong(text, "that header is removed from what arrives; use `principals` or `ipBlocks`"));
     }
     Ok(ConditionKey::Header(name.to_owned()))
@@ -125,8 +122,11 @@ fn attribute(text: &str, name: &str) -> Result<ConditionKey, ValueError> {
     if !is_attribute_name(name) {
         return Err(wrong(text, "that is not the name of an attribute, which has a-z and 0-9 only"));
     }
-    if name == "weftorigin" {
-        return Err(wrong(text, "use `origin.principal`"));
+    if is_identity_attribute(name) {
+        return Err(wrong(
+            text,
+            "that attribute is removed from what arrives; use `origin.principal` or `source.principal`",
+        ));
     }
     Ok(ConditionKey::EventAttribute(name.to_owned()))
 }
@@ -221,7 +221,9 @@ mod tests {
         check("request.headers[X-Forwarded-For]", removed);
         check("event.attributes[Type]", "that is not the name of an attribute, which has a-z and 0-9 only");
         check("event.attributes[data]", "that is not the name of an attribute, which has a-z and 0-9 only");
-        check("event.attributes[weftorigin]", "use `origin.principal`");
+        let removed = "that attribute is removed from what arrives; use `origin.principal` or `source.principal`";
+        check("event.attributes[weftorigin]", removed);
+        check("event.attributes[authid]", removed);
         let deep = format!("request.auth.claims{}", "[a]".repeat(9));
         check(&deep, "a claim has at most 8 names of 256 bytes without control characters");
     }

@@ -1,7 +1,7 @@
 //! Which fields of a message say who somebody is, and what becomes of them: whatever arrives in one is removed, in heads
 //! and trailers of requests, in heads and trailers of answers, and among an event's attributes; then the mesh sets its own
-//! from the verified caller. One table for all of them, because a field that one place knows and another does not is how
-//! identities are forged (`threats.md` C-09, F-09).
+//! from the verified caller. One table for all of them (`weft_functions::identity_field`), because a field that one
+//! place knows and another does not is how identities are forged (`threats.md` C-09, F-09).
 //!
 //! Fields that carry their own proof, such as a token in `authorization`, are not here: they are verified, not believed.
 
@@ -12,6 +12,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::Value;
 use weft_functions::event::Event;
+use weft_functions::identity_field::is_ours;
+pub use weft_functions::identity_field::{is_identity, is_identity_attribute};
 
 use super::caller::{Caller, Principal, Token};
 
@@ -29,75 +31,11 @@ const CLAIM_PREFIX: &str = "x-weft-claim-";
 const CLAIMS_MAX: usize = 32;
 const CLAIM_BYTES_MAX: usize = 8 * 1024;
 
-/// What only the mesh sets.
-const OURS: &str = "x-weft-";
-
-/// By what a header's name begins that asserts an identity, in lower case and with `-` for whatever is neither a letter
-/// nor a digit.
-const PREFIXES: [&str; 17] = [
-    OURS,
-    "x-mesh-",
-    "x-forwarded-",          // proxies: client address, client certificate, user
-    "x-original-forwarded-", // nginx ingress
-    "x-envoy-",              // Envoy: addresses, peer metadata
-    "x-spiffe-",
-    "l5d-",                  // Linkerd
-    "x-goog-authenticated-", // Google's identity-aware proxy
-    "x-auth-request-",       // oauth2-proxy
-    "x-authenticated-",
-    "x-remote-", // Kubernetes' front proxy: user, group, extra
-    "x-webauth-",
-    "x-ms-client-principal",  // Azure's easy auth
-    "x-amzn-mtls-clientcert", // AWS's load balancer
-    "x-ssl-client-",
-    "ssl-client-",
-    "x-client-cert",
-];
-
-/// Names that assert an identity, spelled as [`PREFIXES`].
-const NAMES: [&str; 12] = [
-    "forwarded",   // RFC 7239
-    "client-cert", // RFC 9440
-    "client-cert-chain",
-    "x-real-ip",
-    "x-client-ip",
-    "client-ip",
-    "true-client-ip",
-    "x-cluster-client-ip",
-    "cf-connecting-ip",
-    "fastly-client-ip",
-    "remote-user",
-    "remote-addr",
-];
-
-/// What attributes of ours begin with, and the one of them that a publisher may set.
-const OUR_ATTRIBUTES: &str = "weft";
-const CLIENT_ATTRIBUTE: &str = "weftdelivernotbefore";
-
-/// CloudEvents' "Auth Context" extension: who caused an event, in its producer's words.
-const AUTH_CONTEXT: [&str; 3] = ["authtype", "authid", "authclaims"];
-
 /// What a header's value may not hold as it is: all but visible ASCII, and what the binary mode of CloudEvents encodes.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
 /// What is encoded in the subject of a token that is spelled like a workload's id.
 const NOT_A_WORKLOAD: &AsciiSet = &ENCODED.add(b':');
-
-/// Whether a header of this name asserts an identity. Readers that follow CGI take `_` and some also `.` for `-`.
-pub fn is_identity(name: &str) -> bool {
-    // Most headers of most requests are told apart by their first letter.
-    if !matches!(name.as_bytes().first(), Some(b'x' | b'c' | b'f' | b'l' | b'r' | b's' | b't')) {
-        return false;
-    }
-    PREFIXES.iter().any(|prefix| begins_with(name, prefix))
-        || NAMES.iter().any(|known| name.len() == known.len() && begins_with(name, known))
-        || begins_with(name, "ce-") && is_identity_attribute(&name["ce-".len()..])
-}
-
-/// Whether an event's attribute of this name asserts an identity, or is the mesh's own.
-pub fn is_identity_attribute(name: &str) -> bool {
-    name.starts_with(OUR_ATTRIBUTES) && name != CLIENT_ATTRIBUTE || AUTH_CONTEXT.contains(&name)
-}
 
 /// Removes every assertion of an identity from the head of a request.
 pub fn strip_head(headers: &mut HeaderMap) {
@@ -138,7 +76,7 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
 
 /// Removes from an answer, be it head or trailers, what only the mesh may say.
 pub fn strip_answer(headers: &mut HeaderMap) {
-    remove(headers, |name| begins_with(name, OURS));
+    remove(headers, is_ours);
 }
 
 /// The event without attributes that assert an identity.
@@ -193,16 +131,6 @@ fn assert_claims(headers: &mut HeaderMap, token: &Token) {
             headers.entry(name).or_insert(value);
         }
     }
-}
-
-/// Whether `name` begins with `prefix`, which is spelled as [`PREFIXES`].
-fn begins_with(name: &str, prefix: &str) -> bool {
-    let same = |(byte, wanted): (u8, u8)| match byte {
-        b'a'..=b'z' | b'0'..=b'9' => byte == wanted,
-        b'A'..=b'Z' => byte.to_ascii_lowercase() == wanted,
-        _ => wanted == b'-',
-    };
-    name.len() >= prefix.len() && name.bytes().zip(prefix.bytes()).all(same)
 }
 
 fn remove(headers: &mut HeaderMap, which: impl Fn(&str) -> bool) {

@@ -68,7 +68,7 @@ fn issuers() {
     );
     check(
         &issuer(
-            "{ issuer: 'SPIFFE://a', audiences: [], jwks: { keys: [] }, jwksUri: 'https://a', algorithms: [ HS256, none, RS256 ], fromHeaders: [ { name: a b }, { name: Host }, { name: x-weft-token }, { name: X-A, prefix: 'T ' }, { name: x-a, prefix: 'T ' }, {} ], passClaims: [ '' ] }",
+            "{ issuer: 'SPIFFE://a', audiences: [], jwks: { keys: [] }, jwksUri: 'https://a', algorithms: [ HS256, none, RS256 ], fromHeaders: [ { name: a b }, { name: Host }, { name: x-weft-token }, { name: X-A, prefix: 'T ' }, { name: x-a, prefix: 'T ' }, {} ], passClaims: [ a_b, A-b, 'https://x/y' ] }",
         ),
         &[
             "4:17 bad_value spec.issuer: `spec.issuer` must not begin with spiffe: such an identity is proven by a certificate, never by a token",
@@ -78,10 +78,11 @@ fn issuers() {
             "4:109 bad_value spec.algorithms[1]: `spec.algorithms[1]` must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA, found `none`",
             "4:147 bad_value spec.fromHeaders[0].name: `spec.fromHeaders[0].name`: `a b` is not the name of a header",
             "4:162 bad_value spec.fromHeaders[1].name: `spec.fromHeaders[1].name`: `Host` cannot carry a token: it belongs to the connection",
-            "4:178 bad_value spec.fromHeaders[2].name: `spec.fromHeaders[2].name`: `x-weft-token` is the mesh's own header, which no client can send",
+            "4:178 bad_value spec.fromHeaders[2].name: `spec.fromHeaders[2].name`: `x-weft-token` is removed from what arrives, since anybody could write it",
             "4:223 bad_value spec.fromHeaders[4]: `spec.fromHeaders[4]` is given twice",
             "4:252 missing_key spec.fromHeaders[5].name: `name` is missing in `spec.fromHeaders[5]`",
-            "4:272 bad_value spec.passClaims[0]: `spec.passClaims[0]` must be the name of a claim of 1 to 256 bytes",
+            "4:270 bad_value spec.passClaims: `spec.passClaims`: `A-b` would be in the same header as `a_b`",
+            "4:270 bad_value spec.passClaims: `spec.passClaims`: `https://x/y` cannot be part of a header's name, where functions read it",
         ],
     );
     check(
