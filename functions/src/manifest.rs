@@ -16,6 +16,7 @@ mod within;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -62,8 +63,8 @@ pub enum Resource {
     Topic(Topic),
     /// A join of topic, filters and destination.
     Trigger(Trigger),
-    /// Who may do what.
-    Policy(Policy),
+    /// Who may do what. Shared, because every snapshot holds all of it.
+    Policy(Arc<Policy>),
     /// What holds in a namespace, and how much it may use.
     Namespace(Namespace),
     /// Whose tokens count.
@@ -118,7 +119,7 @@ impl Resource {
     }
 
     /// Name and namespace.
-    pub const fn metadata(&self) -> &Metadata {
+    pub fn metadata(&self) -> &Metadata {
         match self {
             Self::Function(function) => &function.metadata,
             Self::Topic(topic) => &topic.metadata,
@@ -130,7 +131,7 @@ impl Resource {
     }
 
     /// Where its document begins.
-    pub const fn location(&self) -> &Location {
+    pub fn location(&self) -> &Location {
         match self {
             Self::Function(function) => &function.location,
             Self::Topic(topic) => &topic.location,

@@ -189,13 +189,13 @@ impl Policy {
     /// Says on which lines the rules stand, for whoever reads the spec from JSON. Lines that are not one for each rule are
     /// not taken: then every rule stands where the document begins.
     #[must_use]
-    pub fn with_rule_lines(self, lines: &[u32]) -> Self {
+    pub fn with_rule_lines(&self, lines: &[u32]) -> Self {
         if lines.len() != self.rule_locations.len() {
-            return self;
+            return self.clone();
         }
         let file = &self.location.file;
         let rule_locations = lines.iter().map(|line| Location { file: file.clone(), line: *line, column: 1 }).collect();
-        Self { rule_locations, ..self }
+        Self { rule_locations, ..self.clone() }
     }
 }
 

@@ -2,6 +2,7 @@
 //! check that no two documents describe the same resource.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::findings::Findings;
 use super::problem::{Code, Problem};
@@ -161,7 +162,7 @@ fn read_resource(
     match kind {
         Kind::Function => Function::read(metadata, location, &spec, out).map(Resource::Function),
         Kind::Trigger => Trigger::read(metadata, location, &spec, out).map(Resource::Trigger),
-        Kind::Policy => Some(Resource::Policy(Policy::read(metadata, location, &spec, out))),
+        Kind::Policy => Some(Resource::Policy(Arc::new(Policy::read(metadata, location, &spec, out)))),
         Kind::Namespace => Some(Resource::Namespace(Namespace::read(metadata, location, &spec, out))),
         Kind::Issuer => Issuer::read(metadata, location, &spec, out).map(Resource::Issuer),
         Kind::Topic => None,

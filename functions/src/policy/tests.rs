@@ -2,6 +2,8 @@
 
 mod generated;
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
@@ -13,7 +15,7 @@ fn policy(rule: &str) -> Policy {
         "apiVersion: weft.dev/v1alpha1\nkind: Policy\nmetadata: {{ name: p }}\nspec: {{ action: AUDIT, rules: [ {rule} ] }}\n"
     );
     match parse(&[SourceFile::new("app.yaml", text)]).map(|mut resources| resources.remove(0)) {
-        Ok(Resource::Policy(policy)) => policy,
+        Ok(Resource::Policy(policy)) => Arc::unwrap_or_clone(policy),
         other => panic!("{rule}: {other:?}"),
     }
 }

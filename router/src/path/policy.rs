@@ -3,19 +3,29 @@
 //! matching DENY refuses; then, if any ALLOW selects this target and verb, one must match; otherwise the scope's default
 //! speaks.
 
+mod encoding;
 mod explain;
+mod field;
 mod index;
 mod kept;
+mod list;
 mod permit;
+mod predicate;
+mod prefixes;
 mod question;
+mod rule;
+mod scope;
+mod shelf;
 
 use weft_functions::event::Event;
 
+pub use self::encoding::Encoding;
 pub use self::explain::{Explanation, Phase, Ruling, Step};
-pub use self::index::{Default, PolicyIndex};
+pub use self::index::{Default, Judgement, PolicyIndex};
 pub use self::kept::{Known, OwnedHead, OwnedQuestion};
 pub use self::permit::{Ground, Labels, Permit, RuleRef};
 pub use self::question::{Attributes, Head, Question};
+pub use self::scope::Rules;
 use super::call::Call;
 use super::outcome::{Failure, Reason};
 use super::snapshot::Snapshot;
@@ -49,7 +59,9 @@ pub fn decide(snapshot: &Snapshot, question: Question<'_>) -> Decision {
     if let Some(failure) = question.target.refusal() {
         return Decision::Denied(Denied { labels, failure: failure.clone() });
     }
-    match snapshot.policy.evaluate(question) {
+    let Judgement { ruling, audited } = snapshot.policy.evaluate(question);
+    let labels = labels.with_audits(audited);
+    match ruling {
         Ruling::Refused(ground) => {
             let failure = refusal(&ground, question);
             Decision::Denied(Denied { labels: labels.resting_on(ground), failure })
@@ -61,6 +73,11 @@ pub fn decide(snapshot: &Snapshot, question: Question<'_>) -> Decision {
         Ruling::Allowed(ground) => Decision::Permit(Permit::new(labels.resting_on(ground))),
         Ruling::Unknown => Decision::NeedsEvent(labels),
     }
+}
+
+/// What policy says of a question, step by step. Has no effect and makes no permit.
+pub fn explain(snapshot: &Snapshot, question: Question<'_>) -> Explanation {
+    snapshot.policy.trace(question, snapshot.has(question.target))
 }
 
 /// Decides about a call as far as its events are known: about each of them, all or nothing.

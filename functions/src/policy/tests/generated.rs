@@ -141,7 +141,7 @@ proptest! {
         let name = |text: &str| text.parse::<Name>().expect("a name");
         let metadata = Metadata { name: name("p"), namespace: name("shop") };
         let policy = Policy { metadata, spec, location: location.clone(), rule_locations: Vec::new(), references: Vec::new() };
-        let json = Resource::Policy(policy.clone()).to_json();
+        let json = Resource::Policy(policy.clone().into()).to_json();
         let text = SourceFile::new("log", serde_json::to_string_pretty(&json).expect("text"));
         for read in [Resource::from_json(&json, location), parse(&[text]).map(|mut resources| resources.remove(0))] {
             match read {

@@ -175,7 +175,7 @@ impl PutEntry {
         let location = Location { file: self.file.into(), line: self.line, column: self.column };
         let read = Resource::from_json(&self.resource, location);
         let resource = match read.map_err(|problems| refused(&self.resource, problems))? {
-            Resource::Policy(policy) => Resource::Policy(policy.with_rule_lines(&self.rule_lines)),
+            Resource::Policy(policy) => Resource::Policy(policy.with_rule_lines(&self.rule_lines).into()),
             other => other,
         };
         let module = self.module.map(|module| module.parse()).transpose();

@@ -9,12 +9,12 @@ use weft_functions::issuer::Issuer;
 use weft_functions::manifest::Resource;
 use weft_functions::namespace::Namespace;
 use weft_functions::trigger::{StartFrom, Trigger};
-use weft_functions::value::Namespaced;
+use weft_functions::value::{Name, Namespaced};
 
 use super::super::desired::Desired;
 use super::stage::Stage;
 use super::{Lacking, Parts};
-use crate::path::policy::{Default, PolicyIndex};
+use crate::path::policy::{Default, PolicyIndex, Rules};
 use crate::path::snapshot::{DeployedNamespace, DeployedTrigger, Snapshot};
 
 /// The snapshot before the first apply.
@@ -26,14 +26,17 @@ pub(super) fn empty(default: Default) -> Snapshot {
 /// that they are durable.
 pub(super) async fn snapshot(parts: &Parts, before: &Snapshot, desired: &Desired, stage: Stage) -> (Snapshot, Lacking) {
     let Stage { functions, topics, mut lacking, .. } = stage;
-    let (mut triggers, mut policies) = (BTreeMap::new(), Vec::new());
+    let (mut triggers, mut rules) = (BTreeMap::new(), BTreeMap::new());
     let (mut namespaces, mut issuers) = (HashMap::new(), Vec::new());
     for (id, entry) in &desired.entries {
         match &entry.resource {
             Resource::Function(_) | Resource::Topic(_) => {}
-            Resource::Policy(policy) => policies.push(policy.clone()),
+            Resource::Policy(policy) => rules_of(&mut rules, &id.namespace).policies.push(policy.clone()),
             Resource::Issuer(issuer) => issuers.push(shared_issuer(before, issuer)),
             Resource::Namespace(namespace) => {
+                let rules = rules_of(&mut rules, &id.name);
+                rules.default = namespace.spec.default.map(Default::from);
+                rules.source_prefixes = namespace.spec.source_prefixes.clone();
                 namespaces.insert(id.name.clone(), shared_namespace(before, namespace));
             }
             Resource::Trigger(trigger) => match deployed(parts, before, trigger).await {
@@ -47,8 +50,12 @@ pub(super) async fn snapshot(parts: &Parts, before: &Snapshot, desired: &Desired
             },
         }
     }
-    let policy = PolicyIndex::new(parts.default, policies);
+    let policy = before.policy.with(rules);
     (Snapshot { number: desired.number, functions, topics, triggers, policy, namespaces, issuers }, lacking)
+}
+
+fn rules_of<'a>(rules: &'a mut BTreeMap<Name, Rules>, namespace: &Name) -> &'a mut Rules {
+    rules.entry(namespace.clone()).or_default()
 }
 
 /// The issuer as the snapshot before has it, if it is the same: whoever keeps keys and verified tokens by it goes on.

@@ -2,10 +2,11 @@
 //! again and so that an open call can be judged again when policy changes. What was not kept is not guessed: it is
 //! unknown, and a rule that would have to know it neither matches nor fails.
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use weft_functions::policy::Verb;
 use weft_functions::value::Namespaced;
 
+use super::field::Field;
 use super::question::{Attributes, Head, Question};
 use crate::path::call::Target;
 use crate::path::caller::Caller;
@@ -44,32 +45,36 @@ pub struct OwnedHead {
     pub headers: HeaderMap,
 }
 
-/// What is known of a call of which not everything was kept.
+/// What is known of a call of which not everything was kept. Whatever a rule looks at beside that is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Known {
-    /// Who emitted the message.
-    pub principal: bool,
-    /// Who began the chain.
-    pub origin: bool,
-    /// The token's subject, or that there was none.
-    pub token: bool,
-    /// The address of the connection.
-    pub address: bool,
-    /// The host.
-    pub host: bool,
-    /// The method.
-    pub method: bool,
-    /// The path.
-    pub path: bool,
-    /// Headers that were kept, be it that there was none.
-    pub headers: Vec<HeaderName>,
-    /// Claims that were kept, by their path.
-    pub claims: Vec<Vec<String>>,
-    /// Attributes of the event that were kept.
-    pub attributes: Vec<String>,
+    pub(super) fields: Vec<Field>,
+    /// Whether the caller showed a token. Of one that did not, all that a token could say is known.
+    pub(super) token: bool,
+    /// Whether nothing was left out that was to be kept.
+    pub(super) whole: bool,
+}
+
+impl Known {
+    pub(super) fn has(&self, field: &Field) -> bool {
+        let kept = |field| self.fields.contains(field);
+        match field {
+            Field::Topic | Field::Function => true,
+            Field::Namespace => kept(&Field::Principal),
+            Field::AuthAudiences | Field::AuthPresenter | Field::AuthClaim(_) if !self.token => {
+                kept(&Field::AuthPrincipal)
+            }
+            field => kept(field),
+        }
+    }
 }
 
 impl OwnedQuestion {
+    /// Whether it is all that was to be kept. Otherwise something found no room, and what depends on it is unknown.
+    pub fn is_whole(&self) -> bool {
+        self.known.as_ref().is_none_or(|known| known.whole)
+    }
+
     /// The question itself.
     pub fn question(&self) -> Question<'_> {
         Question {

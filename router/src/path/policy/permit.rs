@@ -108,6 +108,10 @@ impl Labels {
         Self { ground: Some(ground), ..self }
     }
 
+    pub(super) fn with_audits(self, audited: Vec<RuleRef>) -> Self {
+        Self { audited, ..self }
+    }
+
     pub(super) fn of(snapshot: &Snapshot, question: Question<'_>) -> Self {
         let unknown = Self::unknown(question.verb);
         match question.target {

@@ -1,5 +1,18 @@
 //! The policy table: what each combination of policies says of each caller, verb and target.
 
+mod cost;
+mod fields;
+mod given;
+mod kept;
+mod naive;
+mod order;
+mod publish;
+mod random;
+mod steps;
+mod values;
+
+use std::sync::Arc;
+
 use weft_functions::manifest::{Resource, SourceFile, parse};
 use weft_functions::policy::{Policy, Verb};
 
@@ -7,7 +20,7 @@ use super::*;
 use crate::path::call::Target;
 use crate::path::caller::{Caller, Proof, workload};
 
-fn policies(text: &str) -> Vec<Policy> {
+fn policies(text: &str) -> Vec<Arc<Policy>> {
     let file = SourceFile { name: "policies.yaml".into(), text: text.into() };
     let resources = parse(&[file]).unwrap_or_else(|problems| panic!("{problems:?}"));
     let policy = |resource| match resource {
