@@ -152,6 +152,7 @@ impl Node {
         let stop_admin = CancellationToken::new();
         let state = AdminState {
             deployments: deployments.clone(),
+            mesh: mesh.clone(),
             modules,
             readiness: readiness.clone(),
             scale_log: scale,

@@ -141,19 +141,26 @@ impl Admin {
         self.json(Ask::new(Method::POST, "/api/v1/apply").with_body("application/json", body.into()), COMPILE).await
     }
 
-    /// Whether the node already keeps the module with this SHA-256.
-    pub(super) async fn has_module(&self, digest: &str) -> Result<bool, ClientError> {
-        let answer = self.ask(Ask::new(Method::HEAD, format!("/api/v1/modules/{digest}")), ANSWER).await?;
+    /// Whether the node already keeps the module with this SHA-256; `function` is what it is for.
+    pub(super) async fn has_module(&self, digest: &str, function: &Namespaced) -> Result<bool, ClientError> {
+        let answer = self.ask(Ask::new(Method::HEAD, module_path(digest, function)), ANSWER).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(false),
+            // An answer to HEAD has no words; those that go with the upload will have them.
+            StatusCode::FORBIDDEN => Ok(false),
             status if status.is_success() => Ok(true),
             status => Err(self.unreadable(format!("{status} to whether it has a module"))),
         }
     }
 
     /// Gives the node a module; the node checks the digest.
-    pub(super) async fn put_module(&self, digest: &str, module: Bytes) -> Result<(), ClientError> {
-        let ask = Ask::new(Method::PUT, format!("/api/v1/modules/{digest}")).with_body("application/wasm", module);
+    pub(super) async fn put_module(
+        &self,
+        digest: &str,
+        function: &Namespaced,
+        module: Bytes,
+    ) -> Result<(), ClientError> {
+        let ask = Ask::new(Method::PUT, module_path(digest, function)).with_body("application/wasm", module);
         let answer = self.ask(ask, COMPILE).await?;
         if answer.status.is_success() { Ok(()) } else { Err(self.refusal(&answer)) }
     }
@@ -233,6 +240,10 @@ impl Admin {
     fn unreadable(&self, what: String) -> ClientError {
         ClientError::Unreadable { address: self.address.clone(), what }
     }
+}
+
+fn module_path(digest: &str, function: &Namespaced) -> String {
+    format!("/api/v1/modules/{digest}?function={function}")
 }
 
 /// Names are checked before they come here (`Global::target`): they need no escaping.

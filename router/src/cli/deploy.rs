@@ -62,7 +62,8 @@ pub(super) async fn run(args: &DeployArgs, global: &Global) -> anyhow::Result<Ex
     }
     modules::check(&path).map_err(wrong)?;
     let admin = global.client()?;
-    let named = [NamedModule { manifest: DOCUMENT.to_owned(), module: args.module.clone(), path }];
+    let (manifest, module) = (DOCUMENT.to_owned(), args.module.clone());
+    let named = [NamedModule { manifest, function: function.clone(), module, path }];
     let modules = modules::upload(&admin, &named).await?;
     let document = Document { file: DOCUMENT.to_owned(), text: source.text.to_string() };
     let request = ApplyRequest { documents: vec![document], modules, dry_run: false };

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use weft_functions::manifest::{Problem, Resource};
+use weft_functions::value::Namespaced;
 
 use super::client::{Admin, ModuleReference};
 use super::failure::{reason, wrong};
@@ -20,6 +21,8 @@ use crate::control::modules::{ModuleDigest, check_file, read_file};
 pub(super) struct NamedModule {
     /// The manifest.
     pub(super) manifest: String,
+    /// The function that it is for.
+    pub(super) function: Namespaced,
     /// As written there.
     pub(super) module: String,
     pub(super) path: PathBuf,
@@ -35,7 +38,10 @@ pub(super) fn named(resources: &[Resource]) -> Result<Vec<NamedModule>, Vec<Prob
         // Manifests are named by their paths, so the working folder is their root.
         let path = module_path(Path::new(""), manifest, module);
         match check(&path) {
-            Ok(()) => named.push(NamedModule { manifest: manifest.to_string(), module: module.clone(), path }),
+            Ok(()) => {
+                let (manifest, function) = (manifest.to_string(), function.metadata.namespaced());
+                named.push(NamedModule { manifest, function, module: module.clone(), path });
+            }
             Err(message) => problems.push(function.module_problem(message)),
         }
     }
@@ -46,10 +52,10 @@ pub(super) fn named(resources: &[Resource]) -> Result<Vec<NamedModule>, Vec<Prob
 pub(super) async fn upload(admin: &Admin, named: &[NamedModule]) -> anyhow::Result<Vec<ModuleReference>> {
     let mut digests: BTreeMap<&Path, String> = BTreeMap::new();
     let mut references = Vec::new();
-    for NamedModule { manifest, module, path } in named {
+    for NamedModule { manifest, function, module, path } in named {
         let digest = match digests.get(path.as_path()) {
             Some(digest) => digest.clone(),
-            None => upload_one(admin, path).await?,
+            None => upload_one(admin, function, path).await?,
         };
         digests.insert(path, digest.clone());
         references.push(ModuleReference { file: manifest.clone(), module: module.clone(), digest });
@@ -57,12 +63,12 @@ pub(super) async fn upload(admin: &Admin, named: &[NamedModule]) -> anyhow::Resu
     Ok(references)
 }
 
-async fn upload_one(admin: &Admin, path: &Path) -> anyhow::Result<String> {
+async fn upload_one(admin: &Admin, function: &Namespaced, path: &Path) -> anyhow::Result<String> {
     let module = read_file(path).map_err(|error| wrong(mistake(path, &error)))?;
     let digest = ModuleDigest::of(&module).to_string();
-    if !admin.has_module(&digest).await? {
+    if !admin.has_module(&digest, function).await? {
         let what = format!("uploading {}", terminal::harmless(&path.display().to_string()));
-        terminal::with_spinner(&what, admin.put_module(&digest, module)).await?;
+        terminal::with_spinner(&what, admin.put_module(&digest, function, module)).await?;
     }
     Ok(digest)
 }

@@ -1,15 +1,17 @@
 //! The admin API, version 1: JSON over HTTP on a listener of its own. The command line is its client; operators have
 //! `/healthz`, `/readyz` and `/metrics` here. It reads what is deployed and asks `deployments` for changes; it decides
-//! nothing itself.
+//! nothing itself: who may do what is policy's to say, at the `desk`.
 
 mod dead;
 mod deploy;
+mod desk;
 mod door;
 mod events;
 mod guard;
 mod node;
 mod refusal;
 mod resources;
+mod rights;
 mod status;
 
 use std::net::SocketAddr;
@@ -18,12 +20,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -39,6 +40,7 @@ use super::deployments::Deployments;
 use super::modules::ModuleStore;
 use super::readiness::Readiness;
 use super::scale_log::ScaleLog;
+use crate::path::Mesh;
 use crate::path::envelope::Envelopes;
 use crate::path::routes::Names;
 use crate::path::snapshot::Snapshot;
@@ -96,6 +98,8 @@ pub struct NodeInfo {
 pub struct AdminState {
     /// What is deployed.
     pub deployments: Deployments,
+    /// Judges who may do what here, and records it.
+    pub mesh: Arc<Mesh>,
     /// Takes uploads.
     pub modules: Arc<ModuleStore>,
     /// What `/readyz` says.
@@ -120,7 +124,8 @@ pub struct AdminState {
 
 type Shared = Arc<AdminState>;
 
-/// The API as a service.
+/// The API as a service. Whoever serves it says who each request comes from, by an `Extension<Caller>`; a request without
+/// one comes from nobody.
 pub fn router(state: AdminState) -> Router {
     let state: Shared = Arc::new(state);
     Router::new()
@@ -138,20 +143,8 @@ pub fn router(state: AdminState) -> Router {
         .method_not_allowed_fallback(|| async { Refusal::method() })
         // Each handler that reads a body has a limit of its own.
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::from_fn_with_state(state.clone(), admit))
+        .layer(middleware::from_fn_with_state(state.clone(), desk::admit))
         .with_state(state)
-}
-
-/// Refuses whom the guard refuses, and names the version on every answer.
-async fn admit(State(state): State<Shared>, request: Request, next: Next) -> Response {
-    // Each door says what holds for its visitors.
-    let guard = request.extensions().get::<Guard>().copied().unwrap_or(state.guard);
-    let mut response = match guard.check(request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
-    };
-    response.headers_mut().insert(API_HEADER, HeaderValue::from_static("1"));
-    response
 }
 
 /// Serves the API at one door until `shutdown`, then lets requests end within five seconds. Each request carries who came in

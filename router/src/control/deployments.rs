@@ -8,6 +8,7 @@
 mod assemble;
 mod cleanup;
 mod error;
+mod judge;
 mod request;
 mod stage;
 
@@ -22,6 +23,7 @@ use weft_functions::manifest::{Kind, ResourceId};
 use weft_runtime::Runtime;
 
 pub use self::error::ApplyError;
+pub use self::judge::Judge;
 use self::request::Resolved;
 pub use self::request::{ApplyRequest, ModulesFrom, UploadedModule};
 use self::stage::Stage;
@@ -152,10 +154,15 @@ impl Inner {
     async fn apply(&self, request: ApplyRequest) -> Result<Applied, ApplyError> {
         let mut changelog = self.changelog.lock().await;
         let view = self.view.load_full();
-        let (scope, dry_run, files) = (request.scope, request.dry_run, request.files.clone());
+        let (scope, dry_run, files, judge) =
+            (request.scope, request.dry_run, request.files.clone(), request.judge.clone());
         let resolved = request::resolve(request, self.parts.modules.clone()).await?;
         let Resolved { incoming, sources, mut problems } = resolved;
-        let plan = match (desired::plan(&view.desired, incoming, scope), problems.is_empty()) {
+        let named = incoming.iter().map(|incoming| incoming.resource.id()).collect();
+        let plan = desired::plan(&view.desired, incoming, scope);
+        // Before a mistake or an owner is named: whoever may change nothing learns nothing of what is there.
+        judge.ask(plan.as_ref().map_or(named, Plan::touched)).await.map_err(ApplyError::Denied)?;
+        let plan = match (plan, problems.is_empty()) {
             (Ok(plan), true) => plan,
             (Err(desired::PlanError::Mistakes(more)), _) => {
                 problems.extend(more);

@@ -229,6 +229,12 @@ impl Plan {
         self.put.is_empty() && self.delete.is_empty()
     }
 
+    /// The resources that it creates, changes or deletes.
+    pub fn touched(&self) -> Vec<ResourceId> {
+        let touched = self.changes.iter().filter(|change| change.what != ChangeKind::Unchanged);
+        touched.map(|change| change.id.clone()).collect()
+    }
+
     /// How many resources fare so.
     pub fn count(&self, what: ChangeKind) -> usize {
         self.changes.iter().filter(|change| change.what == what).count()

@@ -15,12 +15,13 @@ use weft_eventlog::{
 use weft_functions::manifest::{Kind, ResourceId, SourceFile};
 use weft_runtime::{Config, Runtime, Unobserved};
 
-use super::deployments::{ApplyRequest, Deployments, ModulesFrom, Parts};
+use super::deployments::{ApplyRequest, Deployments, Judge, ModulesFrom, Parts};
 use super::desired::Scope;
 use super::modules::ModuleStore;
 use super::readiness::Readiness;
-use crate::path::policy;
 use crate::path::snapshot::Snapshot;
+use crate::path::{Mesh, fixture, policy};
+use crate::targets::upstream::Upstream;
 
 /// A memory log whose journal can be made to store an entry and say that it failed, the worst a disk can do.
 #[derive(Default)]
@@ -100,6 +101,8 @@ pub(super) struct Plane {
     pub(super) modules: Arc<ModuleStore>,
     pub(super) readiness: Arc<Readiness>,
     pub(super) deployments: Deployments,
+    /// Has the last snapshot that was put in force.
+    pub(super) mesh: Arc<Mesh>,
     /// Every snapshot that was put in force.
     pub(super) snapshots: Arc<Mutex<Vec<Arc<Snapshot>>>>,
 }
@@ -122,6 +125,9 @@ impl Plane {
         let config = Config { instances_max: 4, memory_max: 64 << 20, ..Config::new(data.join("artifacts")) };
         let (readiness, snapshots) = (Arc::new(Readiness::default()), Arc::new(Mutex::new(Vec::new())));
         let seen = snapshots.clone();
+        let upstream = Upstream::new().expect("certificate authorities");
+        let mesh = fixture::mesh_of(Deployments::empty_snapshot(policy::Default::Allow), upstream);
+        let swapped = mesh.clone();
         let parts = Parts {
             log: log.clone(),
             runtime: Runtime::new(config, Arc::new(Unobserved)).expect("a runtime"),
@@ -131,12 +137,13 @@ impl Plane {
             trust_domain: "weft.local".parse().expect("a trust domain"),
             default: policy::Default::Allow,
             on_snapshot: Arc::new(move |snapshot| {
+                swapped.swap(snapshot.clone());
                 seen.lock().expect("not poisoned").push(snapshot);
                 async {}.boxed()
             }),
         };
         let deployments = Deployments::open(parts).await.expect("opens");
-        Self { dir, log, modules, readiness, deployments, snapshots }
+        Self { dir, log, modules, readiness, deployments, mesh, snapshots }
     }
 
     /// The numbers of all snapshots that were put in force.
@@ -158,7 +165,8 @@ impl Plane {
 /// A request as the admin API (`Merge`) or the watched folder (`Replace`) makes it.
 pub(super) fn request(text: &str, scope: Scope) -> ApplyRequest {
     let files = vec![SourceFile::new("app.yaml", text)];
-    ApplyRequest { files, modules: ModulesFrom::Uploaded(Vec::new()), scope, dry_run: false }
+    let (modules, judge) = (ModulesFrom::Uploaded(Vec::new()), Judge::node());
+    ApplyRequest { files, modules, scope, dry_run: false, judge }
 }
 
 pub(super) fn topic(name: &str) -> String {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use weft_functions::manifest::Resource;
 
-use super::deployments::{Applied, ApplyError, ApplyRequest, Deployments, ModulesFrom};
+use super::deployments::{Applied, ApplyError, ApplyRequest, Deployments, Judge, ModulesFrom};
 use super::desired::{ChangeKind, Owner, Scope};
 use super::folder::{self, FolderError};
 
@@ -56,8 +56,8 @@ pub async fn load(dir: &Path, deployments: &Deployments) -> Result<Applied, Load
     let read = tokio::task::spawn_blocking(move || folder::read(&root)).await;
     let files = read
         .unwrap_or_else(|error| Err(FolderError::Io { path: dir.to_owned(), source: std::io::Error::other(error) }))?;
-    let request =
-        ApplyRequest { files, modules: ModulesFrom::Folder(dir.to_owned()), scope: Scope::Replace, dry_run: false };
+    let (modules, judge) = (ModulesFrom::Folder(dir.to_owned()), Judge::node());
+    let request = ApplyRequest { files, modules, scope: Scope::Replace, dry_run: false, judge };
     Ok(deployments.apply(request).await?)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use weft_eventlog::SystemClock;
+use weft_functions::manifest::{Resource, SourceFile, parse};
 use weft_functions::value::Name;
 
 use super::Mesh;
@@ -55,4 +56,17 @@ impl Tokens for NoTokens {
     fn verify(&self, _: &Name, _: &http::HeaderMap) -> Verification {
         Verification::Done(Ok(None))
     }
+}
+
+/// A snapshot of the policies in these documents.
+pub(crate) fn snapshot(number: u64, default: Default, documents: &str) -> Snapshot {
+    let resources = match documents {
+        "" => Vec::new(),
+        text => parse(&[SourceFile::new("app.yaml", text)]).expect("policies"),
+    };
+    let policies = resources.into_iter().filter_map(|resource| match resource {
+        Resource::Policy(policy) => Some(policy),
+        _ => None,
+    });
+    Snapshot::of_policy(number, PolicyIndex::new(default, policies))
 }

@@ -27,7 +27,10 @@ pub async fn handle(mesh: &Arc<Mesh>, mut call: Call) -> Answer {
 /// Asks policy, and reads what the call carries only if the answer depends on it. What is permitted takes its place
 /// among the calls that go on, and is judged once more if another snapshot was put in force before it stood there:
 /// whoever puts one in force finds the call, or the call finds the snapshot.
-async fn judge(mesh: &Arc<Mesh>, record: &mut Record, call: &mut Call) -> Result<(Permit, Arc<Snapshot>), Failure> {
+///
+/// # Errors
+/// Why it may not happen.
+pub async fn judge(mesh: &Arc<Mesh>, record: &mut Record, call: &mut Call) -> Result<(Permit, Arc<Snapshot>), Failure> {
     loop {
         let snapshot = mesh.snapshot();
         match policy::decide_call(&snapshot, call) {

@@ -61,6 +61,7 @@ impl Records {
             head: Duration::ZERO,
             bytes: 0,
             end: End::Abandoned,
+            counts: true,
             place: None,
             shared: self.0.clone(),
         }
@@ -80,6 +81,7 @@ pub struct Record {
     head: Duration,
     bytes: u64,
     end: End,
+    counts: bool,
     /// Among the calls that are going on, once it was permitted.
     place: Option<Place>,
     shared: Arc<Shared>,
@@ -147,6 +149,12 @@ impl Record {
         if let Some(open) = Arc::get_mut(&mut self.call) {
             open.learn(call);
         }
+    }
+
+    /// Whether the call counts in the metrics (default) or only stands in the record: asking why something happened is
+    /// not to change what is counted.
+    pub fn count(&mut self, counts: bool) {
+        self.counts = counts;
     }
 
     /// Counts the call among those that go on until their body ends, and can be cut off.
@@ -225,7 +233,9 @@ impl Drop for Record {
         };
         let duration = self.started.elapsed();
         decisions.end(self.number, Ending { end: self.end, bytes: self.bytes, duration });
-        self.shared.metrics.call(&self.labels, &outcome, duration);
+        if self.counts {
+            self.shared.metrics.call(&self.labels, &outcome, duration);
+        }
         access_log::write(&Line {
             decision: self.shared.ids.id(self.number),
             labels: &self.labels,

@@ -13,6 +13,7 @@ macro_rules! write_line {
             verb = $line.labels.verb.as_str(),
             namespace = $line.labels.namespace(),
             target = $line.labels.target(),
+            asked = %$line.asked.target,
             principal = $line.asked.caller.principal.as_str(),
             origin = $line.asked.caller.origin.as_str(),
             via = $line.asked.caller.via.as_ref().map(|via| via.as_str()),

@@ -33,8 +33,8 @@ async fn questions_are_put_as_the_api_has_them() {
     admin.list(Kind::Topic, Some("shop")).await.unwrap();
     admin.resource(Kind::Policy, &name("shop/p")).await.unwrap();
     admin.delete(Kind::Trigger, &name("t")).await.unwrap();
-    assert!(admin.has_module("ab12").await.unwrap());
-    admin.put_module("ab12", Bytes::from_static(b"\0asm")).await.unwrap();
+    assert!(admin.has_module("ab12", &name("shop/hello")).await.unwrap());
+    admin.put_module("ab12", &name("shop/hello"), Bytes::from_static(b"\0asm")).await.unwrap();
     let reference = ModuleReference { file: "a.yaml".into(), module: "./m.wasm".into(), digest: "ab12".into() };
     let document = Document { file: "a.yaml".into(), text: "kind: Topic".into() };
     admin.apply(&ApplyRequest { documents: vec![document], modules: vec![reference], dry_run: true }).await.unwrap();
@@ -49,8 +49,8 @@ async fn questions_are_put_as_the_api_has_them() {
             "GET /api/v1/resources/topic?namespace=shop",
             "GET /api/v1/resources/policy/shop/p",
             "DELETE /api/v1/resources/trigger/default/t",
-            "HEAD /api/v1/modules/ab12",
-            "PUT /api/v1/modules/ab12",
+            "HEAD /api/v1/modules/ab12?function=shop/hello",
+            "PUT /api/v1/modules/ab12?function=shop/hello",
             "POST /api/v1/apply",
             "GET /api/v1/topics/default/orders/events?follow=true&from=2026%2D01%2D02T03%3A04%3A05%2B01%3A00&limit=3",
         ]
@@ -95,9 +95,11 @@ async fn mistakes_in_manifests_are_handed_on_whole() {
 #[tokio::test]
 async fn a_module_the_node_lacks_is_no_error() {
     let (admin, _asked) = stub(canned(404, "")).await;
-    assert!(!admin.has_module("ab12").await.unwrap());
+    assert!(!admin.has_module("ab12", &name("shop/hello")).await.unwrap());
+    let (admin, _asked) = stub(canned(403, "")).await;
+    assert!(!admin.has_module("ab12", &name("shop/hello")).await.unwrap(), "the upload says why");
     let (admin, _asked) = stub(canned(500, "")).await;
-    assert!(admin.has_module("ab12").await.is_err());
+    assert!(admin.has_module("ab12", &name("shop/hello")).await.is_err());
 }
 
 #[tokio::test]

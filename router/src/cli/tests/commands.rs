@@ -68,8 +68,9 @@ async fn deploy_sends_the_module_once_and_says_where_it_serves() {
             (done.code, done.stdout.as_str()),
             (exit(0), "hello-00001 serving at http://hello.localhost:8080/\n")
         );
-        let mut expect = vec![format!("HEAD /api/v1/modules/{digest}")];
-        expect.extend(expect_upload.then(|| format!("PUT /api/v1/modules/{digest}")));
+        let module = format!("/api/v1/modules/{digest}?function=default/hello");
+        let mut expect = vec![format!("HEAD {module}")];
+        expect.extend(expect_upload.then(|| format!("PUT {module}")));
         expect.extend(["POST /api/v1/apply".to_owned(), "GET /api/v1/resources/function/default/hello".to_owned()]);
         assert_eq!(lines(&asked), expect);
     }

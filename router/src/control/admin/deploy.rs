@@ -1,19 +1,26 @@
 //! Taking modules and documents: what `weft deploy` and `weft apply` send.
 
-use axum::Json;
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use weft_functions::manifest::SourceFile;
+use weft_functions::manifest::{Kind, ResourceId, SourceFile};
+use weft_functions::policy::Verb;
+use weft_functions::value::{Namespaced, ValueError};
 
 use super::super::deployments::{Applied, ApplyRequest, ModulesFrom, UploadedModule};
 use super::super::desired::{Change, Scope};
 use super::super::modules::{MODULE_BYTES_MAX, ModuleDigest, ModuleError, Put};
-use super::Shared;
+use super::desk::Desk;
 use super::refusal::{Refusal, read};
+use super::{Shared, rights};
+use crate::path::call::Target;
 
 /// Bytes of an apply. As much as the change log takes in one record.
 const APPLY_BYTES_MAX: usize = 8 << 20;
@@ -47,8 +54,36 @@ struct Module {
     digest: String,
 }
 
+/// What a module is for. Whoever may apply the function may bring its module; one that is for no function in particular
+/// takes the right to apply to the whole mesh.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Purpose {
+    /// `ns/name`.
+    function: Option<String>,
+}
+
+impl Purpose {
+    async fn ask(&self, desk: &Desk) -> Result<(), Refusal> {
+        let target = match &self.function {
+            None => rights::mesh(),
+            Some(function) => {
+                let name: Namespaced = function.parse().map_err(|error: ValueError| {
+                    Refusal::bad_request(format!("function={}: {error}", function.escape_debug()))
+                })?;
+                Target::Resource(ResourceId { kind: Kind::Function, namespace: name.namespace, name: name.name })
+            }
+        };
+        desk.ask(Verb::Apply, target).await
+    }
+}
+
 /// Applies documents.
-pub(super) async fn apply(State(state): State<Shared>, body: Body) -> Result<Json<Value>, Refusal> {
+pub(super) async fn apply(
+    State(state): State<Shared>,
+    Extension(desk): Extension<Arc<Desk>>,
+    body: Body,
+) -> Result<Json<Value>, Refusal> {
     let bytes = read(body, APPLY_BYTES_MAX).await?;
     let body: ApplyBody = serde_json::from_slice(&bytes).map_err(|error| Refusal::bad_request(error.to_string()))?;
     let mut uploaded = Vec::with_capacity(body.modules.len());
@@ -61,6 +96,7 @@ pub(super) async fn apply(State(state): State<Shared>, body: Body) -> Result<Jso
         modules: ModulesFrom::Uploaded(uploaded),
         scope: Scope::Merge,
         dry_run: body.dry_run,
+        judge: desk.judge_changes(),
     };
     Ok(Json(applied(&state.deployments.apply(request).await?)))
 }
@@ -86,9 +122,12 @@ pub(super) fn applied(applied: &Applied) -> Value {
 /// Keeps a module: 201 when it is new, 200 when it was there.
 pub(super) async fn put_module(
     State(state): State<Shared>,
+    Extension(desk): Extension<Arc<Desk>>,
     Path(digest): Path<String>,
+    purpose: Result<Query<Purpose>, QueryRejection>,
     body: Body,
 ) -> Result<Response, Refusal> {
+    purpose.map_err(|error| Refusal::bad_request(error.body_text()))?.ask(&desk).await?;
     let digest = read_digest(&digest)?;
     let bytes = read(body, MODULE_LIMIT).await?;
     let store = state.modules.clone();
@@ -104,7 +143,13 @@ pub(super) async fn put_module(
 }
 
 /// Whether a module is kept: 200 or 404.
-pub(super) async fn has_module(State(state): State<Shared>, Path(digest): Path<String>) -> Result<StatusCode, Refusal> {
+pub(super) async fn has_module(
+    State(state): State<Shared>,
+    Extension(desk): Extension<Arc<Desk>>,
+    Path(digest): Path<String>,
+    purpose: Result<Query<Purpose>, QueryRejection>,
+) -> Result<StatusCode, Refusal> {
+    purpose.map_err(|error| Refusal::bad_request(error.body_text()))?.ask(&desk).await?;
     let digest = read_digest(&digest)?;
     if state.modules.contains(digest) {
         return Ok(StatusCode::OK);

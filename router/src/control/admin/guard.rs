@@ -95,7 +95,7 @@ mod tests {
         }
         let code = guard.check(&headers).err().map(|refusal| match refusal {
             Refusal::Problem { code, .. } => code,
-            Refusal::Mistakes(_) => "MISTAKES",
+            Refusal::Mistakes(_) | Refusal::Denied(_) => "OTHER",
         });
         assert_eq!(code, expect, "{fields:?}");
     }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use weft_functions::manifest::Problem;
 
 use super::super::deployments::ApplyError;
+use crate::path::outcome::{Failure, Reason};
 
 /// How long a request's body may take. A module of 64 MiB needs a second on any machine's loopback.
 const BODY_TIME: Duration = Duration::from_secs(60);
@@ -23,6 +24,8 @@ pub(super) enum Refusal {
     Problem { status: StatusCode, code: &'static str, title: &'static str, detail: String },
     /// The documents' mistakes.
     Mistakes(Vec<Problem>),
+    /// Policy forbids it. The desk, which has the decision's id, makes the answer.
+    Denied(Failure),
 }
 
 impl Refusal {
@@ -52,6 +55,11 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, code, "the admin listener does not take this request", detail)
     }
 
+    /// Why what is named is nowhere, in the words of the path.
+    pub(super) fn unroutable(log: String) -> Failure {
+        Failure::hidden(Reason::RouteNone, log)
+    }
+
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "the node cannot do this now", detail)
     }
@@ -67,6 +75,7 @@ impl From<ApplyError> for Refusal {
         let detail = error.to_string();
         match error {
             ApplyError::Mistakes(problems) => Self::Mistakes(problems),
+            ApplyError::Denied(failure) => Self::Denied(failure),
             ApplyError::Owned(_) => {
                 Self::new(StatusCode::CONFLICT, "OWNED", "the watched folder owns this resource", detail)
             }
@@ -90,6 +99,7 @@ impl IntoResponse for Refusal {
                 });
                 answer(status, "application/problem+json", &body)
             }
+            Self::Denied(failure) => failure.reason.status().into_response(),
             Self::Mistakes(problems) => {
                 let errors: Vec<Value> = problems.iter().map(mistake).collect();
                 answer(StatusCode::UNPROCESSABLE_ENTITY, "application/json", &json!({ "errors": errors }))

@@ -1,8 +1,10 @@
 //! The admin API as its clients see it: answers, refusals, guards and streams.
 
+use axum::Extension;
 use axum::body::Body;
+use axum::extract::Request;
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use serde_json::{Value, json};
@@ -29,6 +31,7 @@ struct Api {
     service: TowerToHyperService<Router>,
 }
 
+#[derive(Debug)]
 struct Answer {
     status: StatusCode,
     headers: http::HeaderMap,
@@ -43,10 +46,15 @@ impl Answer {
 
 impl Api {
     async fn new() -> Self {
+        Self::for_caller("spiffe://weft.local/ns/default/sa/dev", Proof::Dev).await
+    }
+
+    async fn for_caller(identity: &str, proof: Proof) -> Self {
         let plane = Plane::new().await;
         let shutdown = CancellationToken::new();
         let state = AdminState {
             deployments: plane.deployments.clone(),
+            mesh: plane.mesh.clone(),
             modules: plane.modules.clone(),
             readiness: plane.readiness.clone(),
             scale_log: Arc::new(ScaleLog::new(Arc::new(SystemClock))),
@@ -70,7 +78,8 @@ impl Api {
             bundle: Arc::new(|| None),
             shutdown: shutdown.clone(),
         };
-        Self { plane, shutdown, service: TowerToHyperService::new(router(state)) }
+        let router = router(state).layer(Extension(Caller::direct(workload(identity), proof)));
+        Self { plane, shutdown, service: TowerToHyperService::new(router) }
     }
 
     async fn send(&self, request: Request<Body>) -> http::Response<Body> {
@@ -345,4 +354,102 @@ async fn the_listener_serves_and_ends() {
     assert!(answer.ends_with("spiffe://weft.local/ns/default/sa/dev"), "{answer}");
     api.shutdown.cancel();
     served.await.expect("ends by itself");
+}
+
+fn policy(name: &str, namespace: &str, spec: &str) -> String {
+    format!(
+        "---\napiVersion: weft.dev/v1alpha1\nkind: Policy\nmetadata: {{ name: {name}, namespace: {namespace} }}\nspec: {{ \
+         {spec} }}\n"
+    )
+}
+
+/// A policy that lets the clerk do what the verbs say.
+fn clerk_may(namespace: &str, verbs: &str, more: &str) -> String {
+    let from = "from: [ { source: { principals: [ \"spiffe://weft.local/ns/shop/sa/clerk\" ] } } ]";
+    let to = format!("to: [ {{ operation: {{ verbs: [ {verbs} ] }} }} ]");
+    policy("clerk", namespace, &format!("action: ALLOW{more}, rules: [ {{ {from}, {to} }} ]"))
+}
+
+fn denied(answer: &Answer) {
+    assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (403, Some("AUTHZ_DENIED")), "{answer:?}");
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    assert_eq!(answer.json()["decision"], answer.headers["x-weft-decision"].to_str().expect("an id"));
+}
+
+#[tokio::test]
+async fn policy_says_who_may_read_and_apply() {
+    let api = Api::for_caller("spiffe://weft.local/ns/shop/sa/clerk", Proof::Mtls).await;
+    let deny = |verbs: &str, targets: &str| {
+        let to = format!("to: [ {{ operation: {{ verbs: [ {verbs} ] }} }} ]");
+        policy("no", "default", &format!("action: DENY, targets: [ {targets} ], rules: [ {{ {to} }} ]"))
+    };
+    let text = topic("orders") + &topic("secrets") + &trigger("bill", "orders");
+    let text = text + &deny("read, apply", "{ topic: secrets }");
+    api.plane.deployments.apply(request(&text, Scope::Merge)).await.expect("applied");
+
+    let secret = "/api/v1/resources/topic/default/secrets";
+    denied(&api.get(secret).await);
+    denied(&api.ask(Method::DELETE, secret, "").await);
+    denied(&api.get("/api/v1/topics/default/secrets/events").await);
+    let orders = api.get("/api/v1/resources/topic/default/orders").await;
+    assert_eq!(orders.status, 200);
+    let id = orders.headers["x-weft-decision"].to_str().expect("an id").parse().expect("an id");
+    let kept = api.plane.mesh.records.kept(id).expect("recorded");
+    assert_eq!((kept.verb.as_str(), kept.status), ("read", 200));
+    let listed = api.get("/api/v1/resources/topic").await.json();
+    let names: Vec<&Value> =
+        listed["items"].as_array().expect("a list").iter().map(|item| &item["metadata"]["name"]).collect();
+    assert_eq!(names, ["orders"], "what may not be read is not listed");
+
+    // All or nothing: one resource that may not be changed keeps the others from being so.
+    let both = topic("invoices") + &topic("secrets") + "spec: { dedupe: 1m }\n";
+    denied(&api.apply(&both).await);
+    assert_eq!(api.get("/api/v1/resources/topic/default/invoices").await.status, 404);
+    assert_eq!(
+        api.apply(&(topic("invoices") + &topic("secrets"))).await.status,
+        200,
+        "what stays the same is not changed"
+    );
+    denied(&api.apply(&(topic("secrets") + "spec: { dedupe: 1m }\n---\nnonsense: true\n")).await);
+}
+
+#[tokio::test]
+async fn where_nothing_is_allowed_rights_are_given_one_by_one() {
+    let api = Api::for_caller("spiffe://weft.local/ns/shop/sa/clerk", Proof::Mtls).await;
+    let closed = "---\napiVersion: weft.dev/v1alpha1\nkind: Policy\nmetadata: { name: closed, namespace: weft-system }\n\
+                  spec: { action: ALLOW, rules: [ { from: [ { source: { principals: [ \"spiffe://weft.local/ns/weft-system/sa/admin\" ] } } ], \
+                  to: [ { operation: { verbs: [ read, apply, operate ] } } ] } ] }\n";
+    let shop = |text: String| text.replace("{ name: orders }", "{ name: orders, namespace: shop }");
+    let text = topic("orders") + &shop(topic("orders")) + closed + &clerk_may("shop", "read, apply", "");
+    api.plane.deployments.apply(request(&text, Scope::Merge)).await.expect("applied");
+    for path in ["/metrics", "/api/v1/node", "/api/v1/none", "/api/v1/resources/topic/default/orders"] {
+        denied(&api.get(path).await);
+    }
+    assert_eq!(api.get("/healthz").await.body, "ok");
+    assert_eq!(api.get("/api/v1/resources/topic/shop/orders").await.status, 200);
+    assert_eq!(api.get("/api/v1/resources/topic").await.json()["items"].as_array().map(Vec::len), Some(1));
+    denied(&api.get("/api/v1/resources/topic?namespace=default").await);
+    denied(&api.get("/api/v1/resources/trigger").await);
+    denied(&api.apply(&topic("invoices")).await);
+    assert_eq!(api.apply(&shop(topic("orders") + "spec: { dedupe: 1m }\n")).await.status, 200);
+    // A module is for a function that the caller may apply, or is not taken.
+    let module = format!("/api/v1/modules/{}", ModuleDigest::of(b"abc"));
+    denied(&api.ask(Method::PUT, &module, "abc").await);
+    denied(&api.ask(Method::PUT, &format!("{module}?function=default/hello"), "abc").await);
+    assert_eq!(api.ask(Method::PUT, &format!("{module}?function=shop/hello"), "abc").await.status, 201);
+    refused(&api.ask(Method::PUT, &format!("{module}?function=No"), "abc").await, 400, "BAD_REQUEST");
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_right_to_it() {
+    let api = Api::for_caller("spiffe://weft.local/ns/shop/sa/clerk", Proof::Mtls).await;
+    api.apply(&topic("orders")).await;
+    let request = Request::get("/api/v1/topics/default/orders/events?follow=true").header("host", "localhost");
+    let mut body = api.send(request.body(Body::empty()).expect("a request")).await.into_body();
+    api.publish("a").await;
+    assert!(body.frame().await.expect("a frame").is_ok());
+    let deny = policy("no", "default", "action: DENY, rules: [ { to: [ { operation: { verbs: [ read ] } } ] } ]");
+    assert_eq!(api.apply(&deny).await.status, 200);
+    api.plane.mesh.judge_open_calls().await;
+    assert!(body.frame().await.expect("not an end").is_err());
 }

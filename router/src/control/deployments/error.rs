@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use weft_functions::manifest::{Problem, ResourceId, SourceFile};
 
 use super::super::desired::{InUse, Owned, PlanError};
+use crate::path::outcome::Failure;
 
 /// Why an apply or a delete did not happen. Everything is as it was.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum ApplyError {
     /// The documents or their modules have mistakes: all of them.
     #[error("{} in the manifests, the first: {}", mistakes(.0.len()), .0.first().map(Problem::to_string).unwrap_or_default())]
     Mistakes(Vec<Problem>),
+    /// Policy forbids the caller to change one of the resources.
+    #[error("{}", .0.log)]
+    Denied(Failure),
     /// The watched folder owns what was to be changed.
     #[error("{}", owned(.0))]
     Owned(Vec<Owned>),

@@ -13,6 +13,7 @@ use super::super::desired::{Incoming, Plan, Scope};
 use super::super::folder;
 use super::super::modules::{ModuleDigest, ModuleError, ModuleStore, read_file};
 use super::error::ApplyError;
+use super::judge::Judge;
 
 /// Documents to apply.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct ApplyRequest {
     pub scope: Scope,
     /// Only say what would change. Modules are not compiled.
     pub dry_run: bool,
+    /// Whether whoever asks may change what this changes.
+    pub judge: Judge,
 }
 
 /// Where the modules of a request are.

@@ -5,18 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
-use weft_functions::manifest::{Resource, SourceFile, parse};
 use weft_runtime::full;
 
 use super::*;
-use crate::path::Mesh;
 use crate::path::caller::{Proof, workload};
-use crate::path::fixture;
 use crate::path::outcome::Reason;
-use crate::path::policy::{Default as Verdict, PolicyIndex};
+use crate::path::policy::Default as Verdict;
 use crate::path::record::Record;
-use crate::path::snapshot::Snapshot;
-use crate::targets::upstream::Upstream;
+use crate::path::{Mesh, fixture};
 
 fn call(caller: &str) -> Call {
     Call {
@@ -59,20 +55,8 @@ fn endless(dropped: &Arc<AtomicBool>) -> Body {
     BodyExt::boxed_unsync(http_body_util::StreamBody::new(futures_util::StreamExt::chain(first, rest)))
 }
 
-fn mesh(policy: &str) -> Arc<Mesh> {
-    fixture::mesh_of(snapshot(policy), Upstream::new().expect("certificate authorities"))
-}
-
-fn snapshot(policy: &str) -> Snapshot {
-    let resources = match policy {
-        "" => Vec::new(),
-        text => parse(&[SourceFile::new("app.yaml", text)]).expect("a policy"),
-    };
-    let policies = resources.into_iter().filter_map(|resource| match resource {
-        Resource::Policy(policy) => Some(policy),
-        _ => None,
-    });
-    Snapshot::of_policy(1, PolicyIndex::new(Verdict::Allow, policies))
+fn mesh() -> Arc<Mesh> {
+    fixture::mesh()
 }
 
 fn deny(caller: &str) -> String {
@@ -139,13 +123,13 @@ async fn a_body_breaks_off_and_its_guest_goes_though_nobody_reads() {
 
 #[tokio::test]
 async fn a_call_meets_the_new_policy_on_either_side_of_a_swap() {
-    let mesh = mesh("");
+    let mesh = mesh();
     let before = mesh.snapshot();
     let (mut weak, mut strong) = (record(&mesh, "weak"), record(&mesh, "strong"));
     weak.go_on(&mesh.open);
     strong.go_on(&mesh.open);
     assert!(mesh.is_in_force(&before));
-    mesh.swap(Arc::new(snapshot(&deny("weak"))));
+    mesh.swap(Arc::new(fixture::snapshot(2, Verdict::Allow, &deny("weak"))));
     mesh.judge_open_calls().await;
     let cut = [weak, strong].map(|record| record.call().why_cut().map(|failure| failure.reason));
     assert_eq!(cut, [Some(Reason::AuthzDenyRule), None]);
@@ -160,7 +144,7 @@ fn record(mesh: &Mesh, caller: &str) -> Record {
 
 #[tokio::test]
 async fn a_refusal_is_read_whole_and_a_cut_answer_is_recorded_as_cut() {
-    let mesh = mesh("");
+    let mesh = mesh();
     let mut early = record(&mesh, "weak");
     early.go_on(&mesh.open);
     let call = early.call();
