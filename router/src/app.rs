@@ -3,6 +3,7 @@
 
 mod doors;
 mod envelope_keys;
+mod explaining;
 mod key;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use weft_eventlog::{Clock, EventLog, LocalLog, SystemClock};
 use weft_runtime::Runtime;
 
 use self::doors::{Callers, Doors};
+use self::explaining::Explaining;
 use crate::config::file::Listen;
 use crate::control::admin::{self, AdminState, Door, Guard, NodeInfo};
 use crate::control::deployments::{Applied, Deployments, OnSnapshot, Parts};
@@ -32,7 +34,6 @@ use crate::edge::jwt::Verifier;
 use crate::edge::listener::{EdgeLimits, Listener};
 use crate::edge::tls::source::{Source, Supply};
 use crate::path::Mesh;
-use crate::path::decision::DecisionIds;
 use crate::path::envelope::Envelopes;
 use crate::path::policy;
 use crate::path::record::Records;
@@ -103,6 +104,7 @@ pub struct Node {
     supply: Option<Supply>,
     stop_admin: CancellationToken,
     admin_tasks: JoinSet<()>,
+    explaining: Explaining,
     /// Ends with the node.
     _key_task: AbortOnDropHandle<()>,
 }
@@ -122,21 +124,16 @@ impl Node {
         let log: Arc<dyn EventLog> = Arc::new(LocalLog::open(&data.join("log"), clock.clone()).await?);
         readiness.done(Phase::Log);
 
-        let metrics = Arc::new(Metrics::new()?);
-        let scale = Arc::new(ScaleLog::new(clock.clone()));
+        let (metrics, scale) = (Arc::new(Metrics::new()?), Arc::new(ScaleLog::new(clock.clone())));
         let witness = Witness { metrics: metrics.clone(), scale: scale.clone() };
         let runtime = Runtime::new(weft_runtime::Config::new(data.join("artifacts")), Arc::new(witness))?;
         let (envelopes, key_task) = envelope_keys::begin(&data, &settings.trust_domain, &clock)?;
         let verifier = Verifier::new(Arc::new(Documents::new().context(NO_AUTHORITIES)?), clock.clone());
-        let mesh = mesh(&settings, &data, &metrics, &clock, envelopes.clone(), verifier.clone())?;
+        let (records, refused) = explaining::records(&data, &metrics, &clock)?;
+        let mesh = mesh(&settings, records, envelopes.clone(), verifier.clone())?;
+        let explaining = Explaining::start(&mesh, log.as_ref(), refused).await?;
         let names = mesh.names.clone();
-        let deliveries = Arc::new(Deliveries::new(delivery::Parts {
-            mesh: mesh.clone(),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-            seed: key::random()?,
-            reach_loopback: settings.way.is_dev(),
-        }));
+        let deliveries = deliveries(&mesh, &clock, &metrics, settings.way.is_dev())?;
         let modules = Arc::new(ModuleStore::open(data.join("modules"), clock.clone())?);
         let deployments = Deployments::open(Parts {
             log: log.clone(),
@@ -153,6 +150,7 @@ impl Node {
         let state = AdminState {
             deployments: deployments.clone(),
             mesh: mesh.clone(),
+            explain: explaining.explainer.clone(),
             modules,
             readiness: readiness.clone(),
             scale_log: scale,
@@ -182,6 +180,7 @@ impl Node {
             supply: doors.supply,
             stop_admin,
             admin_tasks,
+            explaining,
             _key_task: key_task,
         })
     }
@@ -233,6 +232,7 @@ impl Node {
         background.shutdown().await;
         self.stop_admin.cancel();
         ended(self.admin_tasks).await.context("the admin API did not end cleanly")?;
+        self.explaining.stop().await;
         self.log.close().await.context("cannot close the event log")
     }
 
@@ -243,6 +243,7 @@ impl Node {
     pub async fn abandon(self) -> anyhow::Result<()> {
         self.stop_admin.cancel();
         self.deliveries.drain(Duration::ZERO).await;
+        self.explaining.stop().await;
         self.log.close().await.context("cannot close the event log")
     }
 }
@@ -295,13 +296,10 @@ fn bundle(supply: Option<&Supply>) -> Arc<dyn Fn() -> Option<String> + Send + Sy
 /// A mesh in which nothing is deployed yet.
 fn mesh(
     settings: &Settings,
-    data: &Path,
-    metrics: &Arc<Metrics>,
-    clock: &Arc<dyn Clock>,
+    records: Records,
     envelopes: Arc<Envelopes>,
     tokens: Verifier,
 ) -> anyhow::Result<Arc<Mesh>> {
-    let ids = DecisionIds::new(key::read_or_make(&data.join("decision.key"))?, key::random()?);
     let names = Names {
         domain: settings.domain.as_str().into(),
         trust_domain: settings.trust_domain.clone(),
@@ -309,8 +307,18 @@ fn mesh(
     };
     let upstream = Upstream::new().context(NO_AUTHORITIES)?;
     let empty = Deployments::empty_snapshot(settings.way.default());
-    let records = Records::new(ids, metrics.clone(), clock.clone());
     Ok(Mesh::new(empty, records, envelopes, upstream, names, Arc::new(tokens)))
+}
+
+/// The workers that deliver; there are none before the first snapshot.
+fn deliveries(
+    mesh: &Arc<Mesh>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    reach_loopback: bool,
+) -> anyhow::Result<Arc<Deliveries>> {
+    let (mesh, clock, metrics) = (mesh.clone(), clock.clone(), metrics.clone());
+    Ok(Arc::new(Deliveries::new(delivery::Parts { mesh, clock, metrics, seed: key::random()?, reach_loopback })))
 }
 
 /// First what policies rely on, then the snapshot, then the workers: a worker that starts must find its function. Whoever

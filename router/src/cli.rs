@@ -24,6 +24,7 @@ mod completions;
 mod delete;
 mod deploy;
 mod describe;
+mod explain;
 mod failure;
 mod get;
 mod invoke;
@@ -57,7 +58,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 const INTERRUPTED: u8 = 130;
 
 /// Commands that later versions have. Typing one is no typing mistake, and the answer must not suggest it is.
-const LATER: [&str; 8] = ["explain", "dead", "replay", "job", "top", "tap", "new", "build"];
+const LATER: [&str; 7] = ["dead", "replay", "job", "top", "tap", "new", "build"];
 
 /// An event-aware serverless mesh: deploy functions, publish events, invoke functions over HTTP.
 #[derive(Debug, Parser)]
@@ -110,6 +111,8 @@ enum Command {
     Get(get::GetArgs),
     /// Show one resource in full: effective settings, counters, recent changes
     Describe(describe::DescribeArgs),
+    /// Say why a request, an event or a past decision gets the answer it gets
+    Explain(explain::ExplainArgs),
     /// Delete a resource
     Delete(delete::DeleteArgs),
     /// Call a function over HTTP and print its answer; exit 0 only on 2xx
@@ -240,6 +243,7 @@ async fn run_client(command: Command, global: &Global) -> anyhow::Result<ExitCod
         Command::Apply(args) => Box::pin(apply::run(&args, global)).await,
         Command::Get(args) => Box::pin(get::run(&args, global)).await,
         Command::Describe(args) => Box::pin(describe::run(&args, global)).await,
+        Command::Explain(args) => Box::pin(explain::run(&args, global)).await,
         Command::Delete(args) => Box::pin(delete::run(&args, global)).await,
         Command::Invoke(args) => Box::pin(invoke::run(&args, global)).await,
         Command::Publish(args) => Box::pin(publish::run(&args, global)).await,

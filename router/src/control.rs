@@ -11,11 +11,13 @@ pub mod admin;
 pub mod changelog;
 pub mod deployments;
 pub mod desired;
+pub mod explain;
 #[cfg(test)]
 mod fixture;
 pub mod folder;
 pub mod modules;
 pub mod readiness;
+pub mod refusals;
 pub mod scale_log;
 mod timestamp;
 pub mod watch;

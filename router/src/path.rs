@@ -11,6 +11,7 @@ pub mod decisions;
 pub mod envelope;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod history;
 pub mod identity_fields;
 pub mod nested;
 pub mod open_calls;
@@ -20,6 +21,7 @@ pub mod pipeline;
 pub mod policy;
 pub mod quota;
 pub mod record;
+pub mod refusals;
 pub mod routes;
 pub mod snapshot;
 pub mod spiffe;
@@ -30,9 +32,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use self::envelope::Envelopes;
-use self::open_calls::{Asked, OpenCalls};
-use self::outcome::Failure;
-use self::record::Records;
+use self::history::History;
+use self::open_calls::{Asked, Cut, OpenCalls};
+use self::policy::Decision;
+use self::record::{Judged, Records};
 use self::snapshot::Snapshot;
 use crate::targets::upstream::Upstream;
 
@@ -45,6 +48,8 @@ pub struct Mesh {
     pub open: Arc<OpenCalls>,
     /// How kept events say who stands behind them.
     pub envelopes: Arc<Envelopes>,
+    /// What was in force before.
+    pub history: History,
     /// The client for addresses outside.
     pub upstream: Upstream,
     /// How names become addresses here.
@@ -63,8 +68,10 @@ impl Mesh {
         names: routes::Names,
         tokens: Arc<dyn tokens::Tokens>,
     ) -> Arc<Self> {
+        let history = History::default();
+        history.enter(&snapshot, records.now_ms());
         let (snapshot, open) = (ArcSwap::from_pointee(snapshot), Arc::default());
-        Arc::new(Self { snapshot, records, open, envelopes, upstream, names, tokens })
+        Arc::new(Self { snapshot, records, open, envelopes, history, upstream, names, tokens })
     }
 
     /// The snapshot in force now.
@@ -74,6 +81,7 @@ impl Mesh {
 
     /// Puts a new snapshot in force, whole. Calls that are going on are another matter: [`Self::judge_open_calls`].
     pub fn swap(&self, snapshot: Arc<Snapshot>) {
+        self.history.enter(&snapshot, self.records.now_ms());
         self.snapshot.store(snapshot);
     }
 
@@ -98,9 +106,12 @@ impl Mesh {
 }
 
 /// Why policy would refuse a call by this snapshot.
-fn refused(snapshot: &Snapshot, asked: &Asked) -> Option<Failure> {
+fn refused(snapshot: &Snapshot, asked: &Asked) -> Option<Cut> {
     match policy::decide(snapshot, asked.question()) {
-        policy::Decision::Denied(denied) if denied.failure.reason.is_policy() => Some(denied.failure),
+        Decision::Denied(denied) if denied.failure.reason.is_policy() => {
+            let judged = Some(Judged::by(snapshot, &denied.labels, asked));
+            Some(Cut { failure: denied.failure, judged })
+        }
         _ => None,
     }
 }

@@ -50,6 +50,11 @@ impl Queue {
         self.waiting.load(Ordering::Relaxed) + self.loading.load(Ordering::Relaxed)
     }
 
+    /// Places that nobody has.
+    pub(crate) fn free(&self) -> u32 {
+        u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX)
+    }
+
     /// Takes a place, after those who came before.
     pub(crate) async fn enter(&self, deadline: Instant) -> Result<Place, InvokeError> {
         if let Ok(place) = self.places.clone().try_acquire_owned() {

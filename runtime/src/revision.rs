@@ -73,6 +73,8 @@ pub struct RevisionStats {
     pub instances: u32,
     /// Whether the compiled code is in memory.
     pub loaded: bool,
+    /// Places for concurrent calls that nobody has.
+    pub free: u32,
     /// Calls that wait for their turn or for the load.
     pub queued: u32,
     /// Calls that got a place since the deploy.
@@ -139,6 +141,7 @@ impl Revision {
         RevisionStats {
             instances: live.max(u32::from(loaded)),
             loaded,
+            free: self.0.queue.free(),
             queued: self.0.queue.waiting(),
             calls: self.0.calls.load(Ordering::Relaxed),
             cold_starts,

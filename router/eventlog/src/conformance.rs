@@ -192,6 +192,9 @@ async fn settlements(log: &dyn EventLog) -> Outcome {
     consumer.settle(&retried[0], Settlement::Retry { due_ms: u64::MAX, cause: cause.clone() }).await?;
     let waiting = consumer.state_of(retried[0].record.sequence);
     assert!(matches!(waiting, Some(EventState::Retrying { attempt: 3, due_ms }) if due_ms < u64::MAX), "{waiting:?}");
+    let kept = consumer.retry_of(retried[0].record.sequence).await?;
+    assert_eq!(kept.map(|retry| (retry.attempt, retry.cause)), Some((3, cause.clone())));
+    assert_eq!(consumer.retry_of(Sequence::new(1)).await?, None, "it has ended");
     consumer.settle(&released[0], Settlement::Dead { state: Terminal::Dead, cause: cause.clone() }).await?;
     let counters =
         Counters { accepted: 5, delivered: 1, filtered: 1, denied: 1, dead: 1, pending: 1, ..Counters::default() };

@@ -34,7 +34,7 @@ pub use error::{AppendError, LogError};
 pub use local::{Disk, File, LocalLog, Storage};
 pub use memory::MemoryLog;
 pub use record::{DedupeKey, NewRecord, Record};
-pub use settlement::{Counters, DeadEvents, DeadRecord, EventState, Lease, Settlement, Start, Terminal};
+pub use settlement::{Counters, DeadEvents, DeadRecord, EventState, Lease, RetryRecord, Settlement, Start, Terminal};
 
 /// A store of topics, consumers and journals. All methods may be called from any task of a tokio runtime; dropping a
 /// future abandons the wait, not the work.
@@ -207,6 +207,12 @@ pub trait Consumer: Send + Sync {
     /// # Errors
     /// `Io`, `Closed`.
     async fn dead(&self, after: Option<u64>, max: usize) -> Result<Vec<DeadRecord>, LogError>;
+
+    /// What is kept of an event that failed and has an attempt to come; `None` of any other.
+    ///
+    /// # Errors
+    /// `Io`, `Closed`.
+    async fn retry_of(&self, sequence: Sequence) -> Result<Option<RetryRecord>, LogError>;
 
     /// Where the event stands; `None` when it is before the consumer's start or not appended yet.
     fn state_of(&self, sequence: Sequence) -> Option<EventState>;

@@ -177,6 +177,19 @@ pub enum EventState {
     Ended,
 }
 
+/// A failed event that has an attempt to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryRecord {
+    /// The number of the attempt to come.
+    pub attempt: u32,
+    /// When it is due, Unix milliseconds.
+    pub due_ms: u64,
+    /// When the first attempt failed, Unix milliseconds.
+    pub first_failure_ms: u64,
+    /// Why the last one did.
+    pub cause: Vec<(String, String)>,
+}
+
 /// An entry of a consumer's dead log: what ended as `Dead`, `Denied` or `Expired`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadRecord {

@@ -43,6 +43,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// and a folder holds several.
 const COMPILE: Duration = Duration::from_mins(15);
 
+/// How long a search through topics may take: a gibibyte from a slow disk.
+const SEARCH: Duration = Duration::from_mins(2);
+
 /// The largest JSON answer that is read: a list of 10,000 resources of 3 KiB.
 const ANSWER_BYTES: usize = 32 << 20;
 
@@ -163,6 +166,23 @@ impl Admin {
         let ask = Ask::new(Method::PUT, module_path(digest, function)).with_body("application/wasm", module);
         let answer = self.ask(ask, COMPILE).await?;
         if answer.status.is_success() { Ok(()) } else { Err(self.refusal(&answer)) }
+    }
+
+    /// Why a request or an event that nobody sent would get the answer it would get: `what` says which.
+    pub(super) async fn explain(&self, what: &str, ask: &Value) -> Result<Value, ClientError> {
+        let body = serde_json::to_vec(ask).map_err(|error| ClientError::Unasked(error.to_string()))?;
+        let ask = Ask::new(Method::POST, format!("/api/v1/explain/{what}"));
+        self.json(ask.with_body("application/json", body.into()), ANSWER).await
+    }
+
+    /// Why a decision fell as it did; `id` is escaped.
+    pub(super) async fn explain_decision(&self, id: &str) -> Result<Value, ClientError> {
+        self.json(Ask::get(format!("/api/v1/explain/decisions/{id}")), ANSWER).await
+    }
+
+    /// What became of an event; `query` is escaped. The node may have to read whole topics.
+    pub(super) async fn explain_delivery(&self, query: &str) -> Result<Value, ClientError> {
+        self.json(Ask::get(format!("/api/v1/explain/deliveries?{query}")), SEARCH).await
     }
 
     /// The events of a topic from `from` on, line by line, as they come.

@@ -106,7 +106,7 @@ fn request_headers(typed: &[(HeaderName, HeaderValue)], body: Option<&[u8]>) -> 
 }
 
 /// Reads `name: value`; an empty value is a value.
-fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+pub(super) fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("expected 'name: value'")?;
     let name = HeaderName::try_from(name).map_err(|_| format!("{name:?} is not the name of a header"))?;
     if OURS.contains(&name) {

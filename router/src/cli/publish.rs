@@ -21,7 +21,7 @@ use super::resource::text;
 use super::{Global, payload, terminal};
 
 /// The source of an event that names none.
-const SOURCE: &str = "/weft/cli";
+pub(super) const SOURCE: &str = "/weft/cli";
 
 /// Media types of structured mode (CloudEvents HTTP binding 1.0.2, sections 3.2 and 3.3).
 const STRUCTURED: &str = "application/cloudevents+json";
@@ -221,7 +221,7 @@ fn sentence(event: &Value, topic: &str) -> String {
     terminal::harmless(&said)
 }
 
-fn parse_extension(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_extension(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, _)) if NOT_EXTENSIONS.contains(&name) => {
             Err(format!("{name} is not an extension; see --help for the flag that sets it"))

@@ -34,8 +34,14 @@ pub(super) fn colour_of_errors() -> bool {
     colour(&std::io::stderr())
 }
 
+/// Whether colours reach eyes on standard output.
+#[cfg(not(test))]
+pub(super) fn colour_of_results() -> bool {
+    colour(&std::io::stdout())
+}
+
 #[cfg(test)]
-pub(super) use captured::colour_of_errors;
+pub(super) use captured::{colour_of_errors, colour_of_results};
 #[cfg(test)]
 use captured::{stderr, stdout};
 
@@ -179,6 +185,10 @@ pub(super) mod captured {
     /// What is captured is never a terminal, wherever the tests run.
     pub(in crate::cli) fn colour_of_errors() -> bool {
         super::colour(&std::fs::File::open("/dev/null").unwrap())
+    }
+
+    pub(in crate::cli) fn colour_of_results() -> bool {
+        colour_of_errors()
     }
 
     struct Captured(&'static std::thread::LocalKey<RefCell<Vec<u8>>>);

@@ -7,6 +7,7 @@ mod deploy;
 mod desk;
 mod door;
 mod events;
+mod explain;
 mod guard;
 mod node;
 mod refusal;
@@ -37,6 +38,7 @@ use self::door::Visitor;
 pub use self::guard::Guard;
 use self::refusal::Refusal;
 use super::deployments::Deployments;
+use super::explain::Explainer;
 use super::modules::ModuleStore;
 use super::readiness::Readiness;
 use super::scale_log::ScaleLog;
@@ -100,6 +102,8 @@ pub struct AdminState {
     pub deployments: Deployments,
     /// Judges who may do what here, and records it.
     pub mesh: Arc<Mesh>,
+    /// Says why calls get the answers they get.
+    pub explain: Arc<Explainer>,
     /// Takes uploads.
     pub modules: Arc<ModuleStore>,
     /// What `/readyz` says.
@@ -139,6 +143,10 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/v1/apply", post(deploy::apply))
         .route("/api/v1/topics/{namespace}/{name}/events", get(events::events))
         .route("/api/v1/triggers/{namespace}/{name}/dead", get(dead::dead))
+        .route("/api/v1/explain/request", post(explain::request))
+        .route("/api/v1/explain/event", post(explain::event))
+        .route("/api/v1/explain/decisions/{id}", get(explain::decision))
+        .route("/api/v1/explain/deliveries", get(explain::delivery))
         .fallback(|| async { Refusal::not_found("there is nothing at this address") })
         .method_not_allowed_fallback(|| async { Refusal::method() })
         // Each handler that reads a body has a limit of its own.

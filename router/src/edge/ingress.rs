@@ -27,7 +27,7 @@ use crate::path::caller::Caller;
 use crate::path::canonical::{Canonical, canonicalise};
 use crate::path::identity_fields::strip_head;
 use crate::path::outcome::{Failure, Reason};
-use crate::path::routes::Routed;
+use crate::path::routes::{Names, Routed};
 use crate::path::{pipeline, tokens};
 
 /// How long a caller waits for the first byte of an answer before the mesh gives up. A function's own `limits.timeout`
@@ -57,9 +57,9 @@ impl<A: Authenticate> Ingress<A> {
             Ok(caller) => caller,
             Err(failure) => return nowhere(Caller::nobody(), head, failure),
         };
-        let canonical = match canonicalise(&head) {
-            Ok(canonical) => canonical,
-            Err(why) => return nowhere(caller, head, why.into()),
+        let (canonical, routed) = match aim(&self.mesh.names, &head) {
+            Ok(aimed) => aimed,
+            Err(failure) => return nowhere(caller, head, failure),
         };
         if !peer.called.is(&canonical.host) {
             return nowhere(caller, head, misdirected(&canonical.host));
@@ -68,7 +68,7 @@ impl<A: Authenticate> Ingress<A> {
             Ok(body) => body.map_err(body_error).boxed_unsync(),
             Err(fault) => return nowhere(caller, head, Failure::open(Reason::RequestTooLarge, fault.to_string())),
         };
-        let Routed { verb, target } = self.mesh.names.inbound(&canonical.host, canonical.path());
+        let Routed { verb, target } = routed;
         let admitted = tokens::admit(self.mesh.tokens.as_ref(), &target, &mut head.headers, &mut caller).await;
         Call {
             verb,
@@ -96,6 +96,21 @@ impl<A: Authenticate> Handler for Ingress<A> {
         let call = nowhere(Caller::nobody(), Request::new(()).into_parts().0, why.into());
         let record = self.mesh.records.start(&call);
         record.finish(Err(why.into())).response
+    }
+}
+
+/// What a request's head means, and what it is aimed at.
+fn aim(names: &Names, head: &Parts) -> Result<(Canonical, Routed), Failure> {
+    let canonical = canonicalise(head).map_err(Failure::from)?;
+    let routed = names.inbound(&canonical.host, canonical.path());
+    Ok((canonical, routed))
+}
+
+/// The same for a request that nobody sent: its head as it would be judged, and what it would be aimed at.
+pub fn rehearse(names: &Names, head: Parts) -> (Parts, Routed) {
+    match aim(names, &head) {
+        Ok((canonical, routed)) => (forwarded(head, &canonical), routed),
+        Err(failure) => (head, Routed { verb: Verb::Request, target: Target::Nowhere(failure) }),
     }
 }
 

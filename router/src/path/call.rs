@@ -176,6 +176,11 @@ impl Cause {
         &self.trigger
     }
 
+    /// The event that is delivered, by its sequence in the trigger's topic.
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
     /// Whether what is published is an event that was admitted before.
     pub fn is_copy(&self) -> bool {
         matches!(self.role, Role::DeadLetter(_))

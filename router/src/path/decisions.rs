@@ -8,12 +8,15 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use weft_eventlog::Sequence;
 use weft_functions::policy::Verb;
 use weft_functions::value::Namespaced;
 
+use super::caller::{Caller, Principal};
 use super::outcome::{Outcome, Reason, Verdict};
-use super::policy::{Ground, Labels};
+use super::policy::{Encoding, Ground, Labels};
 use super::record::End;
+use super::spiffe::SpiffeId;
 
 /// Decisions that are kept at least: design section 2.
 pub const KEPT: usize = 100_000;
@@ -54,6 +57,8 @@ pub struct Made<'a> {
     pub head: Duration,
     /// What its rules read, encoded; at most [`INPUT_BYTES`].
     pub inputs: &'a [u8],
+    /// The event that is delivered, if one is.
+    pub delivers: Option<Sequence>,
 }
 
 /// How a call ended after its head.
@@ -104,6 +109,8 @@ impl Kept {
 struct Slot {
     /// One more than the decision's number; 0 in a slot that was never used.
     number: u64,
+    /// The sequence of the event that is delivered; 0 for none.
+    delivers: u64,
     snapshot: u64,
     at_ms: u64,
     verb: Verb,
@@ -127,6 +134,7 @@ impl Slot {
     fn unused() -> Mutex<Self> {
         Mutex::new(Self {
             number: 0,
+            delivers: 0,
             snapshot: 0,
             at_ms: 0,
             verb: Verb::Request,
@@ -146,6 +154,7 @@ impl Slot {
 
     fn fill(&mut self, made: &Made<'_>) {
         self.number = made.number + 1;
+        self.delivers = made.delivers.map_or(0, Sequence::get);
         self.snapshot = made.snapshot;
         self.at_ms = made.at_ms;
         self.verb = made.labels.verb;
@@ -204,7 +213,7 @@ impl Default for Decisions {
 
 impl Decisions {
     /// Keeps a decision in the place of the one that is [`KEPT`] or more numbers older. One that took so long that its
-    /// place was taken meanwhile is not kept.
+    /// place was taken meanwhile is not kept; kept again, it is what it came to in the end.
     pub fn keep(&self, made: &Made<'_>) {
         let Some(mut slot) = self.slot(made.number, true) else { return };
         if slot.number <= made.number + 1 {
@@ -221,16 +230,31 @@ impl Decisions {
         }
     }
 
-    /// Replaces what a decision came to: it was cut after its head was made.
-    pub fn cut(&self, made: &Made<'_>) {
-        if let Some(mut slot) = self.slot(made.number, false).filter(|slot| slot.is(made.number)) {
-            slot.fill(made);
-        }
-    }
-
     /// The decision with this number, if it is still kept.
     pub fn get(&self, number: u64) -> Option<Kept> {
         self.slot(number, false).filter(|slot| slot.is(number)).map(|slot| slot.read())
+    }
+
+    /// The decisions about one event's delivery by one trigger that are still kept, oldest first. Looks at every slot,
+    /// which takes some milliseconds.
+    pub fn of_delivery(&self, trigger: &SpiffeId, sequence: Sequence) -> Vec<(u64, Kept)> {
+        let blocks = self.blocks.iter().filter_map(OnceLock::get);
+        let mut found: Vec<(u64, Kept)> = Vec::new();
+        for slot in blocks.flatten() {
+            let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            if slot.number == 0 || slot.delivers != sequence.get() {
+                continue;
+            }
+            let kept = slot.read();
+            let caller = Encoding::decode(&kept.inputs).map(|question| question.caller);
+            let is_trigger = |principal: &Principal| principal.workload() == Some(trigger);
+            let by = |caller: Caller| is_trigger(&caller.principal) || caller.via.as_ref().is_some_and(is_trigger);
+            if caller.is_some_and(by) {
+                found.push((slot.number - 1, kept));
+            }
+        }
+        found.sort_unstable_by_key(|(number, _)| *number);
+        found
     }
 
     fn slot(&self, number: u64, make: bool) -> Option<MutexGuard<'_, Slot>> {

@@ -12,6 +12,7 @@ use super::envelope::Envelopes;
 use super::envelope::keys::KeyRing;
 use super::policy::{Default, PolicyIndex};
 use super::record::Records;
+use super::refusals::Refusals;
 use super::routes::Names;
 use super::snapshot::Snapshot;
 use super::tokens::{Tokens, Verification};
@@ -38,10 +39,11 @@ pub(crate) fn mesh_with(upstream: Upstream) -> Arc<Mesh> {
 /// A mesh that begins with `snapshot`.
 pub(crate) fn mesh_of(snapshot: Snapshot, upstream: Upstream) -> Arc<Mesh> {
     let metrics = Arc::new(Metrics::new().expect("metrics"));
+    let (refusals, _nobody_writes) = Refusals::new(metrics.clone());
     let envelopes = Envelopes::new(KeyRing::new(0, &[7; 40]), names().trust_domain, Arc::new(SystemClock));
     Mesh::new(
         snapshot,
-        Records::new(DecisionIds::new([7; 16], 1), metrics, Arc::new(SystemClock)),
+        Records::new(DecisionIds::new([7; 16], 1), metrics, Arc::new(SystemClock), refusals),
         Arc::new(envelopes),
         upstream,
         names(),

@@ -21,8 +21,10 @@ pub struct History(Mutex<Inner>);
 struct Inner {
     past: VecDeque<Past>,
     /// What was known of each resource, and from which snapshot on; `None` from where it was gone.
-    facts: HashMap<ResourceId, Vec<(u64, Option<Arc<Facts>>)>>,
+    facts: HashMap<ResourceId, Vec<Version>>,
 }
+
+type Version = (u64, Option<Arc<Facts>>);
 
 /// The rules of one snapshot.
 #[derive(Clone)]
@@ -178,10 +180,18 @@ mod tests {
         history.enter(&snapshot(2, &[("orders", 1), ("invoices", 6)]).await, 25);
         history.enter(&snapshot(3, &[("invoices", 6)]).await, 30);
         history.enter(&snapshot(4, &[("orders", 9), ("invoices", 6)]).await, 40);
-        for (number, orders, invoices) in
-            [(1, Some(1), None), (2, Some(1), Some(6)), (3, None, Some(6)), (4, Some(9), Some(6)), (5, Some(9), Some(6))]
-        {
-            assert_eq!((line(&history, number, "orders"), line(&history, number, "invoices")), (orders, invoices), "{number}");
+        for (number, orders, invoices) in [
+            (1, Some(1), None),
+            (2, Some(1), Some(6)),
+            (3, None, Some(6)),
+            (4, Some(9), Some(6)),
+            (5, Some(9), Some(6)),
+        ] {
+            assert_eq!(
+                (line(&history, number, "orders"), line(&history, number, "invoices")),
+                (orders, invoices),
+                "{number}"
+            );
         }
         let since = |number| history.rules(number).map(|past| past.since_ms);
         assert_eq!([since(1), since(2), since(3), since(5)], [Some(10), Some(20), Some(30), None]);

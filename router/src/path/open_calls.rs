@@ -23,6 +23,7 @@ use super::call::{Call, Cause, Target};
 use super::caller::Caller;
 use super::outcome::Failure;
 use super::policy::{Attributes, Head, Question};
+use super::record::Judged;
 
 /// Parts of the registry, each with a lock of its own: threads that begin and end calls rarely meet.
 const SHARDS: usize = 16;
@@ -40,11 +41,20 @@ pub struct OpenCalls {
 pub struct OpenCall {
     /// What was asked.
     pub asked: Asked,
-    cut: OnceLock<Failure>,
+    cut: OnceLock<Cut>,
     /// Who waits for the call's head, and then for its body.
     waker: AtomicWaker,
     /// The response's body, once there is one: here, so that it can be dropped although nobody reads it.
     body: Mutex<Body>,
+}
+
+/// Why a call is cut off.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    /// What it ends with.
+    pub failure: Failure,
+    /// By which judgement, if it was judged again.
+    pub judged: Option<Judged>,
 }
 
 /// What policy reads of a call, kept for as long as it goes on.
@@ -69,6 +79,11 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Whether it is (part of) the delivery of an event, and not something that happens in one.
+    pub fn delivers(&self) -> bool {
+        matches!(self.verb, Verb::Consume | Verb::Deliver)
+    }
+
     /// The question, to be judged again. About a batch it is the question before its events are known.
     pub fn question(&self) -> Question<'_> {
         let head = Head {
@@ -141,13 +156,13 @@ impl OpenCalls {
 
     /// Looks at every call that is going on, and cuts off those for which `refused` gives a reason. Answers how many
     /// those were.
-    pub async fn sweep(&self, refused: impl Fn(&Asked) -> Option<Failure>) -> usize {
+    pub async fn sweep(&self, refused: impl Fn(&Asked) -> Option<Cut>) -> usize {
         let mut cut = 0;
         for shard in 0..SHARDS {
             let calls: Vec<Arc<OpenCall>> = self.shard(shard).iter().map(|(_, call)| call.clone()).collect();
             for some in calls.chunks(JUDGED_AT_ONCE) {
                 for call in some {
-                    cut += usize::from(refused(&call.asked).is_some_and(|failure| call.cut(failure)));
+                    cut += usize::from(refused(&call.asked).is_some_and(|cut| call.cut(cut)));
                 }
                 tokio::task::yield_now().await;
             }
@@ -175,8 +190,8 @@ impl OpenCall {
     }
 
     /// Cuts the call off: what works on its answer is dropped. `false` when it was cut off before.
-    pub fn cut(&self, failure: Failure) -> bool {
-        if self.cut.set(failure).is_err() {
+    pub fn cut(&self, cut: Cut) -> bool {
+        if self.cut.set(cut).is_err() {
             return false;
         }
         self.close();
@@ -185,7 +200,7 @@ impl OpenCall {
     }
 
     /// Why the call was cut off, if it was.
-    pub fn why_cut(&self) -> Option<&Failure> {
+    pub fn why_cut(&self) -> Option<&Cut> {
         self.cut.get()
     }
 
@@ -196,7 +211,7 @@ impl OpenCall {
             // Registered before it is looked at, so that a cut in between wakes us.
             self.waker.register(context.waker());
             match self.why_cut() {
-                Some(failure) => Poll::Ready(Err(failure.clone())),
+                Some(cut) => Poll::Ready(Err(cut.failure.clone())),
                 None => work.as_mut().poll(context),
             }
         })

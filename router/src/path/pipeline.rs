@@ -35,18 +35,18 @@ pub async fn judge(mesh: &Arc<Mesh>, record: &mut Record, call: &mut Call) -> Re
         let snapshot = mesh.snapshot();
         match policy::decide_call(&snapshot, call) {
             Decision::Permit(permit) => {
-                record.judged(snapshot.number, permit.labels(), call);
+                record.judged(&snapshot, permit.labels(), call);
                 record.go_on(&mesh.open);
                 if mesh.is_in_force(&snapshot) {
                     return Ok((permit, snapshot));
                 }
             }
             Decision::Denied(denied) => {
-                record.judged(snapshot.number, &denied.labels, call);
+                record.judged(&snapshot, &denied.labels, call);
                 return Err(denied.failure);
             }
             Decision::NeedsEvent(labels) => {
-                record.judged(snapshot.number, &labels, call);
+                record.judged(&snapshot, &labels, call);
                 if call.events.is_some() {
                     return Err(undecided());
                 }

@@ -14,13 +14,15 @@ use tokio::time::Instant;
 use weft_eventlog::Clock;
 use weft_runtime::{Body, BodyError};
 
-use super::call::Call;
+use super::call::{Call, Cause};
 use super::decision::{DecisionId, DecisionIds};
 use super::decisions::{Decisions, Ending, Kept, Made};
 use super::identity_fields::strip_answer;
 use super::open_calls::{Asked, OpenCall, OpenCalls, Place};
 use super::outcome::{Failure, Outcome, Reason};
-use super::policy::Labels;
+use super::policy::{Encoding, Labels};
+use super::refusals::Refusals;
+use super::snapshot::Snapshot;
 use crate::telemetry::access_log;
 use crate::telemetry::metrics::Metrics;
 
@@ -35,12 +37,34 @@ struct Shared {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     decisions: Decisions,
+    refusals: Refusals,
 }
 
 impl Records {
-    /// Records that count in `metrics` and are kept under ids of `ids`, with times of `clock`.
-    pub fn new(ids: DecisionIds, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Shared { ids, metrics, clock, decisions: Decisions::default() }))
+    /// Records that count in `metrics` and are kept under ids of `ids`, with times of `clock`. The numbers of those that
+    /// were refused or failed go to `refusals`.
+    pub fn new(ids: DecisionIds, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, refusals: Refusals) -> Self {
+        Self(Arc::new(Shared { ids, metrics, clock, decisions: Decisions::default(), refusals }))
+    }
+
+    /// The time of day, in Unix milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.0.clock.now_ms()
+    }
+
+    /// The id of a decision of this boot.
+    pub fn id(&self, number: u64) -> DecisionId {
+        self.0.ids.id(number)
+    }
+
+    /// Counts an explanation.
+    pub fn explained(&self, what: &'static str) {
+        self.0.metrics.explained(what);
+    }
+
+    /// All decisions that are kept.
+    pub fn decisions(&self) -> &Decisions {
+        &self.0.decisions
     }
 
     /// What is known of a decision of this boot that is still kept.
@@ -54,9 +78,8 @@ impl Records {
             number: self.0.ids.next(),
             started: Instant::now(),
             at_ms: self.0.clock.now_ms(),
-            snapshot: 0,
             call: OpenCall::new(Asked::from(call)),
-            labels: Labels::unknown(call.verb),
+            judged: Judged { snapshot: 0, labels: Labels::unknown(call.verb), inputs: None },
             outcome: None,
             head: Duration::ZERO,
             bytes: 0,
@@ -73,10 +96,8 @@ pub struct Record {
     number: u64,
     started: Instant,
     at_ms: u64,
-    /// The snapshot that the call was judged by; 0 before it was.
-    snapshot: u64,
     call: Arc<OpenCall>,
-    labels: Labels,
+    judged: Judged,
     outcome: Option<Outcome>,
     head: Duration,
     bytes: u64,
@@ -85,6 +106,25 @@ pub struct Record {
     /// Among the calls that are going on, once it was permitted.
     place: Option<Place>,
     shared: Arc<Shared>,
+}
+
+/// What policy said of a call, and of what.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The snapshot it was judged by; 0 before it was.
+    pub snapshot: u64,
+    /// What the call is.
+    pub labels: Labels,
+    /// What the rules looked at.
+    pub inputs: Option<Encoding>,
+}
+
+impl Judged {
+    /// What this snapshot said.
+    pub fn by(snapshot: &Snapshot, labels: &Labels, asked: &Asked) -> Self {
+        let inputs = Some(snapshot.policy.encode(asked.question()));
+        Self { snapshot: snapshot.number, labels: labels.clone(), inputs }
+    }
 }
 
 /// How a record ended.
@@ -141,14 +181,13 @@ pub struct Answer {
 }
 
 impl Record {
-    /// Takes over what policy said the call is, by the snapshot of this number, and what is known of the call by then.
-    pub fn judged(&mut self, snapshot: u64, labels: &Labels, call: &Call) {
-        self.snapshot = snapshot;
-        self.labels = labels.clone();
+    /// Takes over what policy said the call is, by this snapshot, and what is known of the call by then.
+    pub fn judged(&mut self, snapshot: &Snapshot, labels: &Labels, call: &Call) {
         // Nobody else has it before it goes on.
         if let Some(open) = Arc::get_mut(&mut self.call) {
             open.learn(call);
         }
+        self.judged = Judged::by(snapshot, labels, &self.call.asked);
     }
 
     /// Whether the call counts in the metrics (default) or only stands in the record: asking why something happened is
@@ -172,7 +211,7 @@ impl Record {
         let decision = self.shared.ids.id(self.number);
         let outcome = Outcome::classify(&result);
         self.head = self.started.elapsed();
-        self.shared.decisions.keep(&self.made(&outcome));
+        self.keep(&outcome);
         self.outcome = Some(outcome.clone());
         let call = self.call.clone();
         let (head, body) = match result {
@@ -195,15 +234,23 @@ impl Record {
         Answer { decision, outcome, response }
     }
 
-    fn made<'a>(&'a self, outcome: &'a Outcome) -> Made<'a> {
-        Made {
+    /// Keeps what the call came to.
+    fn keep(&self, outcome: &Outcome) {
+        // A call that was cut off was judged once more, by what is in force now.
+        let again = self.call.why_cut().and_then(|cut| cut.judged.as_ref());
+        let judged = again.unwrap_or(&self.judged);
+        self.shared.decisions.keep(&Made {
             number: self.number,
-            snapshot: self.snapshot,
+            snapshot: judged.snapshot,
             at_ms: self.at_ms,
-            labels: &self.labels,
+            labels: &judged.labels,
             outcome,
             head: self.head,
-            inputs: &[],
+            inputs: judged.inputs.as_ref().map_or(&[], Encoding::as_bytes),
+            delivers: self.call.asked.cause.as_deref().filter(|_| self.call.asked.delivers()).map(Cause::sequence),
+        });
+        if self.counts {
+            self.shared.refusals.offer(self.number, self.at_ms, outcome);
         }
     }
 }
@@ -212,13 +259,12 @@ impl Drop for Record {
     fn drop(&mut self) {
         // It is over now, whatever the rest of this does.
         drop(self.place.take());
-        let decisions = &self.shared.decisions;
         let outcome = match (self.outcome.take(), self.call.why_cut()) {
             (Some(Outcome { failure: None, status }), Some(why)) => {
                 // The head has gone out; the caller has seen the body break off.
-                let outcome = Outcome { status, failure: Some(why.clone()) };
-                decisions.cut(&self.made(&outcome));
+                let outcome = Outcome { status, failure: Some(why.failure.clone()) };
                 self.end = End::Cut;
+                self.keep(&outcome);
                 outcome
             }
             (Some(outcome), _) => outcome,
@@ -227,18 +273,18 @@ impl Drop for Record {
                 let why = Failure::hidden(Reason::CallerGone, "the caller left before the answer");
                 let outcome = Outcome::classify::<()>(&Err(why));
                 self.head = self.started.elapsed();
-                decisions.keep(&self.made(&outcome));
+                self.keep(&outcome);
                 outcome
             }
         };
         let duration = self.started.elapsed();
-        decisions.end(self.number, Ending { end: self.end, bytes: self.bytes, duration });
+        self.shared.decisions.end(self.number, Ending { end: self.end, bytes: self.bytes, duration });
         if self.counts {
-            self.shared.metrics.call(&self.labels, &outcome, duration);
+            self.shared.metrics.call(&self.judged.labels, &outcome, duration);
         }
         access_log::write(&Line {
             decision: self.shared.ids.id(self.number),
-            labels: &self.labels,
+            labels: &self.judged.labels,
             asked: &self.call.asked,
             outcome: &outcome,
             end: self.end,

@@ -26,6 +26,8 @@ pub struct Metrics {
     call_duration: HistogramVec,
     cold_starts: HistogramVec,
     reply_unrouted: IntCounterVec,
+    decisions_unlogged: IntCounterVec,
+    explained: IntCounterVec,
     guest_lines_dropped: IntCounterVec,
     function_instances: IntGaugeVec,
     trigger_accepted: IntCounterVec,
@@ -73,6 +75,8 @@ impl Metrics {
                 "Reply events that had no reply topic.",
                 &["namespace", "trigger"],
             )?,
+            decisions_unlogged: counter("weft_decisions_unlogged_total", "Refusals that were not written down.", &[])?,
+            explained: counter("weft_explain_total", "Explanations asked for.", &["what"])?,
             guest_lines_dropped: counter(
                 "weft_function_log_lines_dropped_total",
                 "Lines of a function's output beyond what it may write.",
@@ -131,6 +135,16 @@ impl Metrics {
     /// Counts a reply event that had nowhere to go (`REPLY_UNROUTED`).
     pub fn reply_unrouted(&self, trigger: &Namespaced) {
         self.reply_unrouted.with_label_values(&[trigger.namespace.as_str(), trigger.name.as_str()]).inc();
+    }
+
+    /// Counts a refusal or failure that is not written down.
+    pub fn decision_not_logged(&self) {
+        self.decisions_unlogged.with_label_values::<&str>(&[]).inc();
+    }
+
+    /// Counts an explanation.
+    pub fn explained(&self, what: &'static str) {
+        self.explained.with_label_values(&[what]).inc();
     }
 
     /// Counts lines of a guest's output that were not written.

@@ -24,8 +24,8 @@ use crate::lock::lock;
 use crate::progress::Progress;
 use crate::settlement::check_settlement;
 use crate::{
-    Clock, Consumer, Counters, DeadEvents, DeadRecord, EventState, Lease, LogError, MAX_RETRY_DELAY, Record, Sequence,
-    Settlement, Start, Terminal, Topic as _,
+    Clock, Consumer, Counters, DeadEvents, DeadRecord, EventState, Lease, LogError, MAX_RETRY_DELAY, Record,
+    RetryRecord, Sequence, Settlement, Start, Terminal, Topic as _,
 };
 use ledger::Ledger;
 
@@ -299,6 +299,27 @@ impl Consumer for ConsumerHandle {
             Ok(entries.into_iter().filter_map(|(frame, entry)| entry::decode_dead(frame.sequence, entry)).collect())
         };
         blocking(&self.0.name, read).await
+    }
+
+    async fn retry_of(&self, sequence: Sequence) -> Result<Option<RetryRecord>, LogError> {
+        let retry = {
+            let state = lock(&self.0.state);
+            if state.closed {
+                return Err(self.0.closed());
+            }
+            state.progress.retries.get(&sequence.get()).copied()
+        };
+        let Some(retry) = retry else { return Ok(None) };
+        let consumer = self.0.clone();
+        let failure = blocking(&self.0.name, move || consumer.ledger.failure(retry.location)).await?;
+        // Its place may have been given to another meanwhile.
+        let failure = failure.filter(|failure| failure.record.sequence == sequence);
+        Ok(failure.map(|failure| RetryRecord {
+            attempt: retry.attempt,
+            due_ms: retry.due_ms,
+            first_failure_ms: retry.first_failure_ms,
+            cause: failure.cause,
+        }))
     }
 
     fn state_of(&self, sequence: Sequence) -> Option<EventState> {

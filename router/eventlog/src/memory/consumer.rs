@@ -13,8 +13,8 @@ use crate::lock::lock;
 use crate::progress::{Progress, Retry};
 use crate::settlement::check_settlement;
 use crate::{
-    Clock, Consumer, Counters, DeadEvents, DeadRecord, EventState, Lease, LogError, MAX_RETRY_DELAY, Record, Sequence,
-    Settlement, Start, Topic,
+    Clock, Consumer, Counters, DeadEvents, DeadRecord, EventState, Lease, LogError, MAX_RETRY_DELAY, Record,
+    RetryRecord, Sequence, Settlement, Start, Topic,
 };
 
 /// What stays when handles go.
@@ -198,6 +198,17 @@ impl Consumer for MemoryConsumer {
     async fn dead(&self, after: Option<u64>, max: usize) -> Result<Vec<DeadRecord>, LogError> {
         let state = lock(&self.0.state);
         Ok(state.dead.iter().filter(|entry| Some(entry.number) > after).take(max).cloned().collect())
+    }
+
+    async fn retry_of(&self, sequence: Sequence) -> Result<Option<RetryRecord>, LogError> {
+        let state = lock(&self.0.state);
+        let retry = state.progress.retries.get(&sequence.get());
+        Ok(retry.zip(state.failures.get(&sequence.get())).map(|(retry, (_, cause))| RetryRecord {
+            attempt: retry.attempt,
+            due_ms: retry.due_ms,
+            first_failure_ms: retry.first_failure_ms,
+            cause: cause.clone(),
+        }))
     }
 
     fn state_of(&self, sequence: Sequence) -> Option<EventState> {

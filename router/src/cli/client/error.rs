@@ -84,7 +84,7 @@ impl Problem {
         Some(match self.code.as_str() {
             "NOT_FOUND" | "ROUTE_NONE" => "see what there is with 'weft get all'",
             "ROUTE_METHOD" => "name another method with -X",
-            "AUTHZ_DENIED" => "see the rules with 'weft get policies'; the node's log names the one that decided",
+            "AUTHZ_DENIED" => "see why with 'weft explain' and the decision's id",
             "AUTHN_MISSING" | "AUTHN_INVALID" | "AUTHN_EXPIRED" => "call with a valid identity",
             "FN_TRAP" | "FN_BAD_RESPONSE" => "the function failed; the node's log has what it wrote",
             "FN_TIMEOUT" => "make the function answer sooner, or raise its limits.timeout",
@@ -130,7 +130,7 @@ mod tests {
         );
         check(
             r#"{"title":"forbidden","status":403,"code":"AUTHZ_DENIED","decision":"d-7f"}"#,
-            "forbidden (AUTHZ_DENIED, decision d-7f); see the rules with 'weft get policies'; the node's log names the one that decided",
+            "forbidden (AUTHZ_DENIED, decision d-7f); see why with 'weft explain' and the decision's id",
         );
         check(r#"{"code":"NEW"}"#, "the mesh said no (NEW)");
         check(r#"{"code":"NEW","title":"red \u001b[31m"}"#, "red \\u{1b}[31m (NEW)");

@@ -157,12 +157,7 @@ async fn invoke_prints_the_body_and_is_done_only_on_2xx() {
         (answer(204, "text/plain", ""), 0, "", ""),
         (answer(302, "text/plain", "moved"), 1, "moved", "the function answered 302 Found (decision d-7)"),
         (answer(500, "text/plain", "own words"), 1, "own words", "500 Internal Server Error (decision d-7)"),
-        (
-            answer(403, "application/problem+json", denied),
-            1,
-            "",
-            "forbidden (AUTHZ_DENIED, decision d-7); see the rules",
-        ),
+        (answer(403, "application/problem+json", denied), 1, "", "forbidden (AUTHZ_DENIED, decision d-7); see why"),
         (answer(400, "application/problem+json", r#"{"mine": 1}"#), 1, r#"{"mine": 1}"#, "400 Bad Request"),
         (answer(404, "application/problem+json", r#"{"code": "mine"}"#), 1, r#"{"code": "mine"}"#, "404 Not Found"),
     ] {

@@ -90,6 +90,11 @@ impl Desk {
         Self { mesh: mesh.clone(), caller, method, uri, counts, asked: Mutex::default() }
     }
 
+    /// Who asks.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Asks whether this may happen, on record.
     ///
     /// # Errors

@@ -37,6 +37,11 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such thing", detail)
     }
 
+    /// A decision or an event that there is none of.
+    pub(super) fn unknown(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, "there is nothing to explain", detail)
+    }
+
     pub(super) fn method() -> Self {
         let detail = "the Allow header lists the methods of this address";
         Self::new(

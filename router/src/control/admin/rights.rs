@@ -57,6 +57,12 @@ pub(super) fn of(method: &Method, address: Option<&str>, names: &[(String, Strin
         }
         Some("/api/v1/resources/{kind}") if reading => Right::Each,
         Some("/api/v1/apply" | "/api/v1/modules/{digest}") => Right::Each,
+        Some(
+            "/api/v1/explain/request"
+            | "/api/v1/explain/event"
+            | "/api/v1/explain/decisions/{id}"
+            | "/api/v1/explain/deliveries",
+        ) => Right::Each,
         // `/metrics` and `/api/v1/node` among them.
         _ => Right::To(if reading { Verb::Read } else { Verb::Operate }, mesh()),
     })
@@ -95,6 +101,10 @@ mod tests {
         check(Method::GET, "/api/v1/triggers/{namespace}/{name}/dead", "read Trigger shop/orders");
         check(Method::POST, "/api/v1/apply", "each");
         check(Method::PUT, "/api/v1/modules/{digest}", "each");
+        check(Method::POST, "/api/v1/explain/request", "each");
+        check(Method::POST, "/api/v1/explain/event", "each");
+        check(Method::GET, "/api/v1/explain/decisions/{id}", "each");
+        check(Method::GET, "/api/v1/explain/deliveries", "each");
         check(Method::GET, "/api/v1/added/later", "read namespace weft-system");
         check(Method::POST, "/api/v1/added/later", "operate namespace weft-system");
         assert!(of(&Method::GET, Some(one), &[]).is_err(), "what is no name names nothing");

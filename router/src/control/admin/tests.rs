@@ -15,6 +15,7 @@ use super::super::desired::Scope;
 use super::super::fixture::{Plane, function, request, topic, trigger};
 use super::super::modules::ModuleDigest;
 use super::super::readiness::Phase;
+use super::super::refusals::RefusalLog;
 use super::*;
 use crate::path::caller::{Caller, Proof, workload};
 use crate::path::envelope::Envelopes;
@@ -52,8 +53,10 @@ impl Api {
     async fn for_caller(identity: &str, proof: Proof) -> Self {
         let plane = Plane::new().await;
         let shutdown = CancellationToken::new();
+        let refusals = Arc::new(RefusalLog::open(plane.log.as_ref()).await.expect("opens"));
         let state = AdminState {
             deployments: plane.deployments.clone(),
+            explain: Arc::new(Explainer::new(plane.mesh.clone(), refusals)),
             mesh: plane.mesh.clone(),
             modules: plane.modules.clone(),
             readiness: plane.readiness.clone(),
@@ -410,7 +413,8 @@ async fn policy_says_who_may_read_and_apply() {
         200,
         "what stays the same is not changed"
     );
-    denied(&api.apply(&(topic("secrets") + "spec: { dedupe: 1m }\n---\nnonsense: true\n")).await);
+    // Who may not change it is not told what else there is: the mistake names resources.
+    denied(&api.apply(&(topic("secrets") + "spec: { dedupe: 1m }\n" + &trigger("lost", "nowhere"))).await);
 }
 
 #[tokio::test]

@@ -31,8 +31,8 @@ fn open(caller: &str) -> Arc<OpenCall> {
     OpenCall::new(Asked::from(&call(caller)))
 }
 
-fn revoked() -> Failure {
-    Failure::hidden(Reason::AuthzRevoked, "revoked")
+fn revoked() -> Cut {
+    Cut { failure: Failure::hidden(Reason::AuthzRevoked, "revoked"), judged: None }
 }
 
 /// Says when it is dropped, and never ends.
@@ -131,7 +131,7 @@ async fn a_call_meets_the_new_policy_on_either_side_of_a_swap() {
     assert!(mesh.is_in_force(&before));
     mesh.swap(Arc::new(fixture::snapshot(2, Verdict::Allow, &deny("weak"))));
     mesh.judge_open_calls().await;
-    let cut = [weak, strong].map(|record| record.call().why_cut().map(|failure| failure.reason));
+    let cut = [weak, strong].map(|record| record.call().why_cut().map(|cut| cut.failure.reason));
     assert_eq!(cut, [Some(Reason::AuthzDenyRule), None]);
     // Whoever enters now was judged by what is no longer in force, and is told so.
     assert!(!mesh.is_in_force(&before));
