@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
@@ -164,4 +164,21 @@ pub async fn read(response: Response<Incoming>) -> Result<Answer, hyper::Error> 
     let (head, body) = response.into_parts();
     let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("the answer's end")?;
     Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
+}
+
+/// Sends a request over HTTP/2 on a connection of its own, without TLS, and reads the whole answer. The request's URI must
+/// be absolute.
+///
+/// # Errors
+/// The connection or the answer broke off.
+pub async fn send_http2<B>(to: SocketAddr, request: Request<B>) -> Result<Answer, hyper::Error>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let stream = TcpStream::connect(to).await.unwrap_or_else(|error| panic!("cannot connect to {to}: {error}"));
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let answer = tokio::time::timeout(PATIENCE, sender.send_request(request)).await;
+    read(answer.unwrap_or_else(|_| panic!("{to} did not answer"))?).await
 }

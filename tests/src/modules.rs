@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 /// Guests, and the folder of the workspace that each is built in.
-const GUESTS: [(&str, &str); 8] = [
+const GUESTS: [(&str, &str); 9] = [
     ("hello", "examples"),
     ("shop", "examples"),
     ("billing", "examples"),
     ("shipping", "examples"),
+    ("dialer", "tests/guests"),
     ("echo", "tests/guests"),
     ("misbehave", "tests/guests"),
     ("relay", "tests/guests"),
