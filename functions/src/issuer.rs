@@ -53,8 +53,8 @@ pub struct IssuerSpec {
 pub enum KeySource {
     /// `jwks`: in the manifest itself.
     Inline(InlineKeys),
-    /// `jwksUri`: an `https` address, or an `http` one of a literal loopback address or with `allowPrivate: true`. Has no
-    /// user information and no fragment.
+    /// `jwksUri`: an `https` address, or an `http` one with `allowPrivate: true`. Has no user information
+    /// and no fragment.
     Uri(http::Uri),
 }
 

@@ -1,7 +1,5 @@
 //! Reads an Issuer's spec and notes every mistake in it.
 
-use std::net::IpAddr;
-
 use super::{Algorithm, FromHeader, InlineKeys, Issuer, IssuerSpec, KeySource};
 use crate::identity_field::is_identity;
 use crate::manifest::{Code, Field, Findings, Location, Metadata, Place, Section};
@@ -136,21 +134,13 @@ fn read_uri(field: &Field<'_>, allow_private: bool, out: &mut Findings<'_>) -> O
             "user and password do not belong into a manifest"
         }
         Ok(uri) if uri.host().is_none_or(str::is_empty) => "the host is missing",
-        Ok(uri) if uri.scheme_str() == Some("http") && !allow_private && !is_loopback(&uri) => {
-            "keys that come over http can be replaced on their way; use https, a literal loopback address, or \
-             `allowPrivate: true`"
+        Ok(uri) if uri.scheme_str() == Some("http") && !allow_private => {
+            "keys that come over http can be replaced on their way; use https, or `allowPrivate: true` within one network"
         }
         Ok(uri) => return Some(uri),
     };
     field.report(Code::BadValue, format!("`spec.jwksUri` must be an https address: {problem}"), out);
     None
-}
-
-/// Whether the host is a loopback address in digits. A name is not: `localhost` is whatever a resolver says.
-fn is_loopback(uri: &http::Uri) -> bool {
-    let host = uri.host().unwrap_or_default();
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn read_algorithms(field: &Field<'_>, out: &mut Findings<'_>) -> Vec<Algorithm> {
