@@ -13,5 +13,6 @@ mod forged;
 mod http;
 mod interop;
 mod manifests;
+mod mtls;
 mod quotas;
 mod tidy;

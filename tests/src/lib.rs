@@ -14,6 +14,7 @@ pub mod modules;
 pub mod node;
 pub mod project;
 pub mod raw;
+pub mod serve;
 pub mod sink;
 
 pub use client::{Answer, Ask};
@@ -21,4 +22,5 @@ pub use eventually::{PATIENCE, eventually, eventually_within};
 pub use metrics::Scrape;
 pub use node::Node;
 pub use project::Project;
+pub use serve::{Served, Site};
 pub use sink::{Reply, Sink};

@@ -23,7 +23,7 @@ use super::Ambiguous;
 use super::connection::Protocols;
 use super::session::{Peer, Session, Speaks};
 use super::tls::acceptor::Secure;
-use super::tls::keyring::{Clients, Keyring};
+use super::tls::keyring::{self, Clients, Keyring};
 use sources::Sources;
 
 /// How long a failing `accept` waits before the next try: doubled from the first to the last. With no file descriptor left
@@ -108,7 +108,7 @@ impl Listener {
     /// # Errors
     /// See [`Keyring::server`].
     pub fn secured(self, keyring: Arc<Keyring>, clients: Clients) -> Result<Self, rustls::Error> {
-        Ok(Self { acceptor: Acceptor::Tls(Arc::new(Secure::new(keyring, clients)?)), ..self })
+        Ok(Self { acceptor: Acceptor::Tls(Arc::new(Secure::new(keyring, clients, keyring::Protocols::Both)?)), ..self })
     }
 
     /// The address that clients connect to.

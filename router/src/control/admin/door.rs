@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use super::Guard;
 use crate::edge::session::Session;
 use crate::edge::tls::acceptor::Secure;
-use crate::edge::tls::keyring::{Clients, Keyring};
+use crate::edge::tls::keyring::{Clients, Keyring, Protocols};
 use crate::path::caller::{Caller, Principal, Proof};
 
 /// Any connection.
@@ -81,7 +81,7 @@ impl Door {
     /// # Errors
     /// The address cannot be had.
     pub async fn tls(addr: SocketAddr, keyring: Arc<Keyring>) -> io::Result<Self> {
-        let secure = Secure::new(keyring, Clients::MustProve).map_err(io::Error::other)?;
+        let secure = Secure::new(keyring, Clients::MustProve, Protocols::Http1).map_err(io::Error::other)?;
         Ok(Self::Tls(TcpListener::bind(addr).await?, Arc::new(secure)))
     }
 

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::fault::log_text;
-use super::keyring::{Clients, Keyring};
+use super::keyring::{Clients, Keyring, Protocols};
 use super::open::Chain;
 use super::refusals::Refusals;
 use super::svid::Role;
@@ -57,8 +57,8 @@ impl Secure {
     ///
     /// # Errors
     /// See [`Keyring::server`].
-    pub fn new(keyring: Arc<Keyring>, clients: Clients) -> Result<Self, rustls::Error> {
-        let config: Arc<ServerConfig> = keyring.server(clients)?;
+    pub fn new(keyring: Arc<Keyring>, clients: Clients, protocols: Protocols) -> Result<Self, rustls::Error> {
+        let config: Arc<ServerConfig> = keyring.server(clients, protocols)?;
         Ok(Self {
             keyring,
             acceptor: TlsAcceptor::from(config),

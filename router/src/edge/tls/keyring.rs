@@ -23,8 +23,25 @@ use super::own::Own;
 use super::trust::Trust;
 use super::verifier::Verifier;
 
-/// What both listeners speak, best first.
-const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+/// What a listener speaks over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocols {
+    /// HTTP/2 and HTTP/1.1.
+    Both,
+    /// HTTP/1.1 alone.
+    Http1,
+}
+
+impl Protocols {
+    /// Their names in the handshake (RFC 7301), best first.
+    fn alpn(self) -> Vec<Vec<u8>> {
+        let names: &[&[u8]] = match self {
+            Self::Both => &[b"h2", b"http/1.1"],
+            Self::Http1 => &[b"http/1.1"],
+        };
+        names.iter().map(|name| name.to_vec()).collect()
+    }
+}
 
 /// Whether a listener wants its clients' certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,12 +108,16 @@ impl Keyring {
         UnixTime::since_unix_epoch(Duration::from_millis(self.clock.now_ms()))
     }
 
-    /// Settings for a listener: TLS 1.3 alone with rustls's suites, HTTP/2 and HTTP/1.1, and no resumption of any kind, so
-    /// that every connection's certificate is judged (C-05).
+    /// Settings for a listener: TLS 1.3 alone with rustls's suites, and no resumption of any kind, so that every
+    /// connection's certificate is judged (C-05).
     ///
     /// # Errors
     /// rustls refuses them, which it does for no reason of ours.
-    pub fn server(self: &Arc<Self>, clients: Clients) -> Result<Arc<ServerConfig>, rustls::Error> {
+    pub fn server(
+        self: &Arc<Self>,
+        clients: Clients,
+        protocols: Protocols,
+    ) -> Result<Arc<ServerConfig>, rustls::Error> {
         let time: Arc<dyn TimeProvider> = Arc::new(Time(Arc::clone(&self.clock)));
         let builder = ServerConfig::builder_with_details(Arc::clone(&self.provider), time);
         let builder = builder.with_protocol_versions(&[&TLS13])?;
@@ -105,7 +126,7 @@ impl Keyring {
             Clients::Anonymous => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(Shown(Arc::clone(self))));
-        config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
+        config.alpn_protocols = protocols.alpn();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(Arc::new(config))

@@ -318,7 +318,7 @@ async fn slow_and_foreign_clients() {
 #[tokio::test]
 async fn handshakes_of_one_source_leave_room_for_others() {
     let server = Server::start(Clients::MustProve).await;
-    let secure = Secure::new(Arc::clone(&server.keyring), Clients::MustProve).unwrap();
+    let secure = Secure::new(Arc::clone(&server.keyring), Clients::MustProve, Protocols::Both).unwrap();
     let one: IpAddr = "192.0.2.1".parse().unwrap();
     let places: Vec<_> = (0..HANDSHAKES_PER_SOURCE).map(|_| Place::take(&secure, one)).collect();
     assert!(places.iter().all(Option::is_some) && Place::take(&secure, one).is_none());

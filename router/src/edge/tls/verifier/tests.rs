@@ -9,7 +9,7 @@ use rustls::{ClientConnection, Connection, ServerConfig, ServerConnection};
 
 use super::*;
 use crate::edge::tls::fault::log_text;
-use crate::edge::tls::keyring::{Clients, Keyring};
+use crate::edge::tls::keyring::{Clients, Keyring, Protocols};
 use crate::edge::tls::mint::cases::{Case, cases};
 use crate::edge::tls::mint::{Authority, NOW, dns, uri};
 use crate::edge::tls::own::Own;
@@ -134,7 +134,7 @@ fn name() -> ServerName<'static> {
 async fn clients_get_their_verdict_in_the_handshake() {
     let (trust, cases) = cases();
     let keyring = keyring(trust).await;
-    let server = keyring.server(Clients::MustProve).unwrap();
+    let server = keyring.server(Clients::MustProve, Protocols::Both).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let algorithms = provider.signature_verification_algorithms;
     let mut shaken = 0;
@@ -226,7 +226,7 @@ async fn a_node_is_known_by_its_id_and_its_name() {
 #[tokio::test]
 async fn nothing_is_resumed_and_nothing_older_is_spoken() {
     let (trust, _) = cases();
-    let config = keyring(trust).await.server(Clients::MustProve).unwrap();
+    let config = keyring(trust).await.server(Clients::MustProve, Protocols::Both).unwrap();
     assert_eq!((config.send_tls13_tickets, config.max_early_data_size), (0, 0));
     assert!(!config.ticketer.enabled() && !config.session_storage.can_cache());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
