@@ -321,15 +321,15 @@ fn deliveries(
     Ok(Arc::new(Deliveries::new(delivery::Parts { mesh, clock, metrics, seed: key::random()?, reach_loopback })))
 }
 
-/// First what policies rely on, then the snapshot, then the workers: a worker that starts must find its function. Whoever
-/// applied waits until no call goes on that the snapshot does not permit.
+/// First the snapshot: a worker that starts must find its function, and a token that an Issuer vouched for until now is
+/// held against the snapshot once more. Whoever applied waits until no call goes on that the snapshot does not permit.
 fn in_force(mesh: &Arc<Mesh>, deliveries: &Arc<Deliveries>, verifier: Verifier) -> OnSnapshot {
     let (mesh, deliveries) = (mesh.clone(), deliveries.clone());
     Arc::new(move |snapshot| {
         let (mesh, deliveries, verifier) = (mesh.clone(), deliveries.clone(), verifier.clone());
         Box::pin(async move {
-            verifier.reconcile(snapshot.issuers.iter().map(Arc::as_ref));
             mesh.swap(snapshot.clone());
+            verifier.reconcile(snapshot.issuers.iter().map(Arc::as_ref));
             deliveries.reconcile(&snapshot);
             mesh.judge_open_calls().await;
         })

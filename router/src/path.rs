@@ -90,23 +90,22 @@ impl Mesh {
         Arc::ptr_eq(&self.snapshot.load(), snapshot)
     }
 
-    /// Judges every call that is going on by the snapshot in force, and cuts off those that policy no longer permits.
+    /// Judges every call that is going on by the snapshot in force, and cuts off those that it no longer permits.
     /// When it resolves, none of them goes on. A target that is gone lets its calls end.
     pub async fn judge_open_calls(&self) {
         let snapshot = self.snapshot();
         let cut = self.open.sweep(|asked| refused(&snapshot, asked)).await;
         if cut > 0 {
-            tracing::info!(
-                calls = cut,
-                snapshot = snapshot.number,
-                "calls were cut off: policy no longer permits them"
-            );
+            tracing::info!(calls = cut, snapshot = snapshot.number, "calls were cut off: they are no longer permitted");
         }
     }
 }
 
-/// Why policy would refuse a call by this snapshot.
+/// Why a call would be refused by this snapshot: it has no Issuer for the caller's token, or policy forbids it.
 fn refused(snapshot: &Snapshot, asked: &Asked) -> Option<Cut> {
+    if let Some(failure) = tokens::withdrawn(snapshot, &asked.caller) {
+        return Some(Cut { failure, judged: None });
+    }
     match policy::decide(snapshot, asked.question()) {
         Decision::Denied(denied) if denied.failure.reason.is_policy() => {
             let judged = Some(Judged::by(snapshot, &denied.labels, asked));

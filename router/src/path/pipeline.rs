@@ -12,6 +12,7 @@ use super::policy::{self, Decision, Permit};
 use super::quota;
 use super::record::{Answer, Record};
 use super::snapshot::Snapshot;
+use super::tokens;
 use crate::targets::{backend, topics};
 
 /// Judges, opens, classifies and records one call.
@@ -33,6 +34,9 @@ pub async fn handle(mesh: &Arc<Mesh>, mut call: Call) -> Answer {
 pub async fn judge(mesh: &Arc<Mesh>, record: &mut Record, call: &mut Call) -> Result<(Permit, Arc<Snapshot>), Failure> {
     loop {
         let snapshot = mesh.snapshot();
+        if let Some(failure) = tokens::withdrawn(&snapshot, &call.caller) {
+            return Err(failure);
+        }
         match policy::decide_call(&snapshot, call) {
             Decision::Permit(permit) => {
                 record.judged(&snapshot, permit.labels(), call);

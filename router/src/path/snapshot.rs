@@ -51,6 +51,13 @@ impl Snapshot {
         }
     }
 
+    /// The Issuers of a namespace.
+    pub fn issuers_of(&self, namespace: &str) -> &[Arc<Issuer>] {
+        let begin = self.issuers.partition_point(|issuer| issuer.metadata.namespace.as_str() < namespace);
+        let own = self.issuers[begin..].partition_point(|issuer| issuer.metadata.namespace.as_str() == namespace);
+        &self.issuers[begin..begin + own]
+    }
+
     /// Whether the target exists here. What lies outside is not ours to know, so it does.
     pub fn has(&self, target: &Target) -> bool {
         match target {

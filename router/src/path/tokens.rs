@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName};
+use weft_functions::issuer::IssuerSpec;
+use weft_functions::manifest::SYSTEM_NAMESPACE;
 use weft_functions::value::Name;
 
 use super::call::Target;
-use super::caller::{Caller, Token};
-use super::outcome::Failure;
+use super::caller::{Caller, Proof, Token};
+use super::outcome::{Failure, Reason};
+use super::snapshot::Snapshot;
 
 /// Verifies the tokens that requests carry.
 pub trait Tokens: Send + Sync + 'static {
@@ -59,12 +62,29 @@ pub async fn admit(
     Ok(())
 }
 
+/// Why a caller is not who it was found to be: the snapshot has no Issuer any more that vouches for its token. A
+/// publisher whom an envelope names is another matter; its token was judged when the event was admitted.
+pub fn withdrawn(snapshot: &Snapshot, caller: &Caller) -> Option<Failure> {
+    let token = caller.token.as_deref().filter(|_| caller.how != Proof::Event)?;
+    let namespace = token.subject.scope.as_ref().map_or(SYSTEM_NAMESPACE, Name::as_str);
+    let stands = snapshot.issuers_of(namespace).iter().any(|issuer| vouches(&issuer.spec, token));
+    (!stands).then(|| Failure::hidden(Reason::AuthnInvalid, "no Issuer vouches for the caller's token any more"))
+}
+
+fn vouches(issuer: &IssuerSpec, token: &Token) -> bool {
+    let subject = token.subject.text.strip_prefix(&*issuer.issuer);
+    subject.is_some_and(|rest| rest.starts_with('/'))
+        && token.audiences.iter().any(|audience| issuer.audiences.iter().any(|ours| **ours == **audience))
+}
+
 #[cfg(test)]
 mod tests {
+    use weft_functions::manifest::{Resource, SourceFile, parse};
+
     use serde_json::Map;
 
-    use super::super::caller::{Principal, Proof, Subject, workload};
-    use super::super::outcome::Reason;
+    use super::super::caller::{Principal, Subject, workload};
+    use super::super::policy::{Default as Verdict, PolicyIndex};
     use super::*;
 
     /// Takes the header `x-token` and believes `good`.
@@ -129,6 +149,55 @@ mod tests {
         assert!(admitted(function(), None, &mut caller).await.0);
         assert!(!admitted(function(), Some("bad"), &mut caller).await.0);
         assert_eq!(caller, Caller::nobody());
+    }
+
+    /// A snapshot with Issuers `namespace/issuer/audience`.
+    fn with_issuers(issuers: &[(&str, &str, &str)]) -> Snapshot {
+        let mut snapshot = Snapshot::of_policy(1, PolicyIndex::new(Verdict::Allow, []));
+        for (index, (namespace, issuer, audience)) in issuers.iter().enumerate() {
+            let text = format!(
+                "apiVersion: weft.dev/v1alpha1\nkind: Issuer\nmetadata: {{ name: i{index}, namespace: {namespace} }}\n\
+                 spec: {{ issuer: '{issuer}', audiences: [ {audience} ], jwksUri: 'https://id.example/jwks' }}\n"
+            );
+            for resource in parse(&[SourceFile::new("app.yaml", text)]).expect("an Issuer") {
+                if let Resource::Issuer(issuer) = resource {
+                    snapshot.issuers.push(Arc::new(issuer));
+                }
+            }
+        }
+        snapshot
+    }
+
+    #[test]
+    fn a_token_is_worth_nothing_without_its_issuer() {
+        let caller = |scope: Option<&str>, how: Proof| {
+            let subject = Subject { scope: scope.map(|name| name.parse().expect("a name")), ..subject() };
+            let token = Token { subject, audiences: vec!["weft".into()], ..Token::clone(&token()) };
+            Caller { token: Some(Arc::new(token)), how, ..Caller::nobody() }
+        };
+        let (id, other) = ("https://id.example", "https://other.example");
+        let check = |issuers: &[(&str, &str, &str)], caller: &Caller, expect: bool| {
+            let found = withdrawn(&with_issuers(issuers), caller).map(|failure| failure.reason);
+            assert_eq!(found, expect.then_some(Reason::AuthnInvalid), "{issuers:?} {caller:?}");
+        };
+        let (own, mesh) = (caller(Some("shop"), Proof::Jwt), caller(None, Proof::Mtls));
+        let both = [("shop", id, "weft"), ("weft-system", id, "weft")];
+        for caller in [&own, &mesh] {
+            check(&both, caller, false);
+            check(&[], caller, true);
+            check(&[("default", id, "weft"), ("till", id, "weft"), ("zoo", id, "weft")], caller, true);
+            check(&both.map(|(namespace, ..)| (namespace, other, "weft")), caller, true);
+            check(&both.map(|(namespace, ..)| (namespace, "https://id.exampl", "weft")), caller, true);
+            check(&both.map(|(namespace, ..)| (namespace, id, "other")), caller, true);
+        }
+        check(&both[..1], &own, false);
+        check(&both[..1], &mesh, true);
+        check(&both[1..], &own, true);
+        check(&both[1..], &mesh, false);
+        check(&[("shop", other, "x"), ("shop", other, "y"), ("shop", id, "weft")], &own, false);
+        // Neither callers without a token nor those of admitted events depend on Issuers.
+        check(&[], &Caller::nobody(), false);
+        check(&[], &caller(Some("shop"), Proof::Event), false);
     }
 
     #[tokio::test]
