@@ -12,6 +12,7 @@ mod examples;
 mod forged;
 mod http;
 mod interop;
+mod jwt;
 mod manifests;
 mod mtls;
 mod quotas;
