@@ -17,12 +17,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use weft_eventlog::{Clock, EventLog, LocalLog, SystemClock};
+use weft_functions::policy::Policy;
 use weft_runtime::Runtime;
 
 use self::doors::{Callers, Doors};
 use self::explaining::Explaining;
 use crate::config::file::Listen;
 use crate::control::admin::{self, AdminState, Door, Guard, NodeInfo};
+use crate::control::built_in;
 use crate::control::deployments::{Applied, Deployments, OnSnapshot, Parts};
 use crate::control::modules::ModuleStore;
 use crate::control::readiness::{Phase, Readiness};
@@ -143,6 +145,7 @@ impl Node {
             readiness: readiness.clone(),
             trust_domain: names.trust_domain.clone(),
             default: settings.way.default(),
+            built_in: built_in(&settings)?,
             on_snapshot: in_force(&mesh, &deliveries, verifier),
         })
         .await?;
@@ -306,8 +309,18 @@ fn mesh(
         loopback_topics: settings.way.is_dev(),
     };
     let upstream = Upstream::new().context(NO_AUTHORITIES)?;
-    let empty = Deployments::empty_snapshot(settings.way.default());
+    let empty = Deployments::empty_snapshot(settings.way.default(), &built_in(settings)?);
     Ok(Mesh::new(empty, records, envelopes, upstream, names, Arc::new(tokens)))
+}
+
+/// The policies that the node brings with it: in `serve`, the admin socket's.
+fn built_in(settings: &Settings) -> anyhow::Result<Vec<Arc<Policy>>> {
+    if settings.way.is_dev() {
+        return Ok(Vec::new());
+    }
+    let policy = built_in::policy(&settings.trust_domain);
+    let policy = policy.map_err(|_| anyhow::anyhow!("the built-in policy has mistakes: please report this"))?;
+    Ok(policy.into_iter().collect())
 }
 
 /// The workers that deliver; there are none before the first snapshot.

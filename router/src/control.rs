@@ -8,6 +8,7 @@
 //! ```
 
 pub mod admin;
+pub mod built_in;
 pub mod changelog;
 pub mod deployments;
 pub mod desired;

@@ -56,7 +56,7 @@ impl Canary {
 }
 
 /// Names that no resolver outside this machine is asked for.
-const LOCAL_NAMES: &str = "localhost, '*.localhost', ip6-localhost, localhost6, ip6-loopback, 0x7f.1, 0x7f000001";
+const LOCAL_NAMES: &str = "localhost, '*.localhost', ip6-localhost, localhost6, ip6-loopback, '0x7f.1', '0x7f000001'";
 
 #[tokio::test]
 async fn no_spelling_of_a_forbidden_address_is_dialled() {

@@ -48,8 +48,12 @@ const EFFECTS: [(&str, &str, &[&str]); 3] = [
             // The change log of desired state is a journal and no topic.
             "router/src/control/changelog.rs",
             "router/src/control/deployments.rs",
+            // The journal of refusals is one too.
+            "router/src/control/refusals.rs",
             // Headers of a request, not events.
             "router/src/cli/invoke.rs",
+            "router/src/control/admin/explain.rs",
+            "router/src/path/policy/encoding/decode.rs",
         ],
     ),
     (".lease(", "only delivery consumes a topic", &["router/src/delivery/worker.rs"]),

@@ -20,6 +20,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 use weft_eventlog::{Clock, EventLog};
 use weft_functions::manifest::{Kind, ResourceId};
+use weft_functions::policy::Policy;
 use weft_runtime::Runtime;
 
 pub use self::error::ApplyError;
@@ -55,6 +56,8 @@ pub struct Parts {
     pub trust_domain: TrustDomain,
     /// What holds where no policy speaks.
     pub default: policy::Default,
+    /// Policies of the whole mesh that the node brings with it.
+    pub built_in: Vec<Arc<Policy>>,
     /// Puts snapshots in force.
     pub on_snapshot: OnSnapshot,
 }
@@ -102,15 +105,15 @@ impl Deployments {
     /// The change log cannot be read; nothing was written then.
     pub async fn open(parts: Parts) -> Result<Self, ChangelogError> {
         let (changelog, replayed) = Changelog::open(parts.log.as_ref()).await?;
-        let snapshot = Arc::new(assemble::empty(parts.default));
+        let snapshot = Arc::new(assemble::empty(parts.default, &parts.built_in));
         let view = ArcSwap::from_pointee(View { desired: replayed.desired, snapshot, lacking: Lacking::new() });
         let gone = replayed.gone.into_iter().collect();
         Ok(Self { inner: Arc::new(Inner { parts, changelog: Mutex::new(changelog), view, gone }) })
     }
 
-    /// A snapshot in which nothing is deployed, for a mesh that is about to start.
-    pub fn empty_snapshot(default: policy::Default) -> Snapshot {
-        assemble::empty(default)
+    /// A snapshot in which nothing but the node's own policies is deployed, for a mesh that is about to start.
+    pub fn empty_snapshot(default: policy::Default, built_in: &[Arc<Policy>]) -> Snapshot {
+        assemble::empty(default, built_in)
     }
 
     /// What is desired and in force now. Does not wait for an apply that runs.

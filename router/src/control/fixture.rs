@@ -126,7 +126,7 @@ impl Plane {
         let (readiness, snapshots) = (Arc::new(Readiness::default()), Arc::new(Mutex::new(Vec::new())));
         let seen = snapshots.clone();
         let upstream = Upstream::new().expect("certificate authorities");
-        let mesh = fixture::mesh_of(Deployments::empty_snapshot(policy::Default::Allow), upstream);
+        let mesh = fixture::mesh_of(Deployments::empty_snapshot(policy::Default::Allow, &[]), upstream);
         let swapped = mesh.clone();
         let parts = Parts {
             log: log.clone(),
@@ -136,6 +136,7 @@ impl Plane {
             readiness: readiness.clone(),
             trust_domain: "weft.local".parse().expect("a trust domain"),
             default: policy::Default::Allow,
+            built_in: Vec::new(),
             on_snapshot: Arc::new(move |snapshot| {
                 swapped.swap(snapshot.clone());
                 seen.lock().expect("not poisoned").push(snapshot);

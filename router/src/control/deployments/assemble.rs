@@ -8,6 +8,7 @@ use weft_eventlog::{Consumer, LogError, Start};
 use weft_functions::issuer::Issuer;
 use weft_functions::manifest::Resource;
 use weft_functions::namespace::Namespace;
+use weft_functions::policy::Policy;
 use weft_functions::trigger::{StartFrom, Trigger};
 use weft_functions::value::{Name, Namespaced};
 
@@ -18,8 +19,8 @@ use crate::path::policy::{Default, PolicyIndex, Rules};
 use crate::path::snapshot::{DeployedNamespace, DeployedTrigger, Snapshot};
 
 /// The snapshot before the first apply.
-pub(super) fn empty(default: Default) -> Snapshot {
-    Snapshot::of_policy(0, PolicyIndex::new(default, []))
+pub(super) fn empty(default: Default, built_in: &[Arc<Policy>]) -> Snapshot {
+    Snapshot::of_policy(0, PolicyIndex::new(default, built_in.iter().cloned()))
 }
 
 /// The snapshot of `desired`, and what it lacks. Opens the consumers of new triggers: their position begins only now
@@ -28,6 +29,9 @@ pub(super) async fn snapshot(parts: &Parts, before: &Snapshot, desired: &Desired
     let Stage { functions, topics, mut lacking, .. } = stage;
     let (mut triggers, mut rules) = (BTreeMap::new(), BTreeMap::new());
     let (mut namespaces, mut issuers) = (HashMap::new(), Vec::new());
+    for policy in &parts.built_in {
+        rules_of(&mut rules, &policy.metadata.namespace).policies.push(policy.clone());
+    }
     for (id, entry) in &desired.entries {
         match &entry.resource {
             Resource::Function(_) | Resource::Topic(_) => {}

@@ -8,6 +8,7 @@ use weft_functions::function;
 use weft_functions::policy::Verb;
 use weft_functions::value::Namespaced;
 
+use super::super::built_in;
 use super::super::timestamp::rfc3339;
 use super::contract::{
     Asked, Asking, Event, Explained, Happened, Identity, Instance, Limits, Loser, Policy, Revision, Route,
@@ -23,9 +24,6 @@ use crate::path::snapshot::{DeployedFunction, Snapshot};
 
 /// Targets that somebody may have meant, at most.
 const LOSERS_MAX: usize = 5;
-
-/// The file of policies that are nobody's to write.
-pub(super) const BUILT_IN: &str = "built-in";
 
 /// What is known around a call.
 pub(super) struct Situation<'a> {
@@ -177,7 +175,7 @@ fn of_explanation(explanation: Explanation, ground: Option<&Ground>) -> Policy {
         matches: step.matches,
         why: step.why,
         source: step.source.map(|source| match &*source.file {
-            BUILT_IN => BUILT_IN.to_owned(),
+            built_in::FILE => built_in::FILE.to_owned(),
             _ => source.to_string(),
         }),
     };
