@@ -130,7 +130,7 @@ pub struct Source {
 /// What is done. All given fields must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Operation {
-    /// One of these; empty is every verb.
+    /// One of these; empty is every verb of traffic ([`Verb::TRAFFIC`]).
     pub verbs: Vec<Verb>,
     /// `hosts`, `notHosts`: the host that is called; case-insensitive. Verbs request and egress.
     pub hosts: Match<StringMatch>,

@@ -68,7 +68,7 @@ fn verbs(rule: &Rule, targets: &[Target], found: &mut Vec<Never>) -> Vec<Verb> {
 
 /// The verbs with which this operation can match, or why there is none.
 fn verbs_of(operation: &Operation, rule: &Rule, targets: &[Target]) -> Result<Vec<Verb>, String> {
-    let meant = if operation.verbs.is_empty() { Verb::ALL.to_vec() } else { operation.verbs.clone() };
+    let meant = operation.meant().to_vec();
     let conditions = rule.when.iter().map(|condition| condition.key.field());
     let fields: Vec<RuleField> = operation.fields().chain(conditions).collect();
     let having =

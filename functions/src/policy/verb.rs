@@ -74,6 +74,10 @@ impl Verb {
         Self::Operate,
     ];
 
+    /// The verbs of traffic: what a rule that names none is about. Administration is meant only by rules that say so, so
+    /// that a policy about who may call cannot give away, or shut out, who may administrate.
+    pub const TRAFFIC: [Self; 5] = [Self::Request, Self::Publish, Self::Consume, Self::Deliver, Self::Egress];
+
     /// The word in manifests, metrics and explanations.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -198,9 +202,14 @@ impl Operation {
         used.into_iter().filter_map(|(field, used)| used.then_some(field))
     }
 
+    /// The verbs that it names, or else those of traffic.
+    pub fn meant(&self) -> &[Verb] {
+        if self.verbs.is_empty() { &Verb::TRAFFIC } else { &self.verbs }
+    }
+
     /// Whether it is about this verb, and a call of it has all that it looks at.
     pub fn applies_to(&self, verb: Verb) -> bool {
-        (self.verbs.is_empty() || self.verbs.contains(&verb)) && self.fields().all(|field| verb.has(field))
+        self.meant().contains(&verb) && self.fields().all(|field| verb.has(field))
     }
 }
 
@@ -222,9 +231,13 @@ impl Rule {
     /// Whether some call of this verb may match: the verb is meant, and has every field of all of `when`, of one of
     /// `from`, and of one of `to`.
     pub fn applies_to(&self, verb: Verb) -> bool {
-        self.when.iter().all(|condition| verb.has(condition.key.field()))
+        let meant = match self.to.is_empty() {
+            true => Verb::TRAFFIC.contains(&verb),
+            false => self.to.iter().any(|operation| operation.applies_to(verb)),
+        };
+        meant
+            && self.when.iter().all(|condition| verb.has(condition.key.field()))
             && (self.from.is_empty() || self.from.iter().any(|source| source.applies_to(verb)))
-            && (self.to.is_empty() || self.to.iter().any(|operation| operation.applies_to(verb)))
     }
 }
 
@@ -251,6 +264,20 @@ mod tests {
         check(&[F::Topics], "publish consume read apply operate");
         check(&[F::Functions], "request deliver egress read apply operate");
         check(&[F::Types, F::Sources, F::EventAttributes], "publish deliver");
+    }
+
+    #[test]
+    fn a_rule_without_verbs_is_about_traffic() {
+        let named = |verbs: &[Verb]| Rule {
+            to: vec![Operation { verbs: verbs.to_vec(), ..Operation::default() }],
+            ..Rule::default()
+        };
+        for verb in Verb::ALL {
+            let traffic = Verb::TRAFFIC.contains(&verb);
+            assert_eq!(Rule::default().applies_to(verb), traffic, "{verb:?}");
+            assert_eq!(named(&[]).applies_to(verb), traffic, "{verb:?}");
+            assert!(named(&[verb]).applies_to(verb), "{verb:?}");
+        }
     }
 
     #[test]

@@ -124,9 +124,11 @@ fn spec(dice: &mut Dice<'_>) -> PolicySpec {
     let name = |text: &str| text.parse::<Name>().expect("a name");
     let targets: Vec<Target> = (0..dice.below(3)).map(|index| Target { kind, name: name(["x", "y"][index]) }).collect();
     let named = targets.is_empty();
+    // A rule without verbs is about traffic, so one about administration has an operation that names them.
+    let least = usize::from(verbs.contains(&Verb::Read));
     let rules = (0..dice.below(4)).map(|_| Rule {
         from: (0..dice.below(3)).map(|_| source(dice, verbs)).collect(),
-        to: (0..dice.below(3)).map(|_| operation(dice, verbs, named)).collect(),
+        to: (0..dice.below(3).max(least)).map(|_| operation(dice, verbs, named)).collect(),
         when: (0..dice.below(3)).map(|_| condition(dice, verbs)).collect(),
     });
     let rules = rules.collect();

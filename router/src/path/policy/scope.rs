@@ -204,7 +204,7 @@ impl Book {
                     applying.push((rule, &compiled.rule));
                 }
             }
-            let ruleless = action == Action::Allow && policy.spec.rules.is_empty();
+            let ruleless = action == Action::Allow && policy.spec.rules.is_empty() && Verb::TRAFFIC.contains(&verb);
             if policy.spec.action != action || (applying.is_empty() && !ruleless) {
                 continue;
             }

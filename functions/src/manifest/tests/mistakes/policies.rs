@@ -276,8 +276,9 @@ fn fields_that_no_verb_has() {
         "read has no methods, which goes with request, deliver and egress",
     );
     dead_operation("verbs: [ deliver ], methods: [ GET, PUT ]", "", "the method of a delivery is POST");
+    dead_operation("topics: [ a ], functions: [ a ]", "", "no verb here has all of topics and functions");
     dead_operation(
-        "topics: [ a ], functions: [ a ]",
+        "verbs: [ read ], topics: [ a ], functions: [ a ]",
         "",
         "`topics` and `functions` are both given, and a call has one target",
     );

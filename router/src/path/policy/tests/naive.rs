@@ -241,7 +241,8 @@ fn selects(policy: &Policy, question: &OwnedQuestion) -> bool {
     let about = policy.spec.rules.iter().any(|rule| rule.applies_to(verb));
     (own || policy.metadata.namespace.as_str() == "weft-system")
         && targeted
-        && (about || policy.spec.action == Action::Allow && policy.spec.rules.is_empty())
+        && (about
+            || policy.spec.action == Action::Allow && policy.spec.rules.is_empty() && Verb::TRAFFIC.contains(&verb))
 }
 
 /// The answer as the index words it.

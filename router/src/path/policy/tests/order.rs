@@ -72,7 +72,7 @@ fn targets_select_resources_of_the_policys_namespace() {
     check(&[(Kind::Topic, "billing")], question(Verb::Request), false);
     check(&[(Kind::Topic, "orders")], question(Verb::Publish), true);
     check(&[(Kind::Topic, "orders")], question(Verb::Consume), true);
-    check(&[(Kind::Topic, "orders")], question(Verb::Read), true);
+    check(&[(Kind::Topic, "orders")], question(Verb::Read), false);
     check(&[(Kind::Function, "billing")], question(Verb::Egress), true);
     let elsewhere = OwnedQuestion { target: Target::Function(name("shop/billing")), ..question(Verb::Request) };
     check(&[(Kind::Function, "billing")], elsewhere.clone(), false);
@@ -87,6 +87,21 @@ fn targets_select_resources_of_the_policys_namespace() {
         }
         let nested = OwnedQuestion { trigger: Some(name(trigger)), ..question(Verb::Egress) };
         check(&[(Kind::Trigger, "bill")], nested, false);
+    }
+}
+
+#[test]
+fn administration_is_meant_only_by_name() {
+    for (named, expect) in [(&[][..], BY_DEFAULT), (&[Verb::Read], DENIED), (&[Verb::Apply], BY_DEFAULT)] {
+        let rule = if named.is_empty() { Rule::default() } else { on(named, Rule::default()) };
+        let index = index(Default::Allow, vec![of(&[(Kind::Topic, "orders")], deny("default/d", rule))]);
+        assert_eq!(ruling(&index, &question(Verb::Read)), expect, "{named:?}");
+    }
+    // Neither does an ALLOW of traffic give administration away or close it, be it one that allows nobody.
+    let nobody = policy("default/a", Action::Allow, vec![]);
+    for policy in [allow("default/a", Rule::default()), nobody] {
+        assert_eq!(ruling(&index(Default::Deny, vec![policy.clone()]), &question(Verb::Apply)), NOT_BY_DEFAULT);
+        assert_eq!(ruling(&index(Default::Allow, vec![policy]), &question(Verb::Apply)), BY_DEFAULT);
     }
 }
 
