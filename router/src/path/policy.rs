@@ -90,11 +90,12 @@ pub fn decide_call(snapshot: &Snapshot, call: &Call) -> Decision {
 }
 
 fn decide_each(snapshot: &Snapshot, question: Question<'_>, events: &[Event]) -> Decision {
-    let mut permitted = None;
+    let mut permitted: Option<Permit> = None;
     for event in events {
-        match decide(snapshot, question.about(event)) {
-            Decision::Permit(permit) => permitted = permitted.or(Some(permit)),
-            refused => return refused,
+        match (decide(snapshot, question.about(event)), &mut permitted) {
+            (Decision::Permit(permit), None) => permitted = Some(permit),
+            (Decision::Permit(permit), Some(first)) => first.join(permit),
+            (refused, _) => return refused,
         }
     }
     match permitted {

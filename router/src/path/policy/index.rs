@@ -12,14 +12,11 @@ use weft_functions::value::Name;
 use super::encoding::Encoding;
 use super::explain::{Explanation, Phase, Ruling, Silent, Sink, Steps};
 use super::field::{Field, Seen};
-use super::permit::{Ground, RuleRef};
+use super::permit::{AUDITED_MAX, Ground, RuleRef};
 use super::predicate::Truth;
 use super::question::Question;
 use super::scope::{Rules, Scope};
 use crate::path::call::Target;
-
-/// AUDIT rules that are recorded of one call; more of them match in vain.
-const AUDITED_MAX: usize = 16;
 
 /// What holds where no ALLOW policy selects a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

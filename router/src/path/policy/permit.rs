@@ -11,6 +11,9 @@ use super::question::Question;
 use crate::path::call::Target;
 use crate::path::snapshot::Snapshot;
 
+/// AUDIT rules that are noted of one call; more of them match in vain.
+pub(super) const AUDITED_MAX: usize = 16;
+
 /// Proof that a call may have its effect. Taken by value by each target: one permit, one effect.
 #[derive(Debug)]
 pub struct Permit {
@@ -20,6 +23,16 @@ pub struct Permit {
 impl Permit {
     pub(super) fn new(labels: Labels) -> Self {
         Self { labels }
+    }
+
+    /// Makes one permit of those for two events of a batch. What it rests on is what the first rests on.
+    pub(super) fn join(&mut self, other: Self) {
+        let audited = &mut self.labels.audited;
+        for rule in other.labels.audited {
+            if audited.len() < AUDITED_MAX && !audited.contains(&rule) {
+                audited.push(rule);
+            }
+        }
     }
 
     /// What the call is, for telemetry and the log.

@@ -4,7 +4,9 @@ use weft_functions::event::Event;
 use weft_functions::policy::{ConditionKey, Operation, Rule, Source, Verb};
 
 use super::given::*;
-use crate::path::policy::{Decision, Default, OwnedQuestion, PolicyIndex, decide, decide_each};
+use crate::path::policy::{
+    Decision, Default, Labels, OwnedQuestion, Permit, PolicyIndex, RuleRef, decide, decide_each,
+};
 use crate::path::snapshot::Snapshot;
 
 fn types(types: &[&str]) -> Rule {
@@ -127,6 +129,19 @@ fn a_batch_is_all_or_nothing() {
     check(&["a", "a", "a"], "ROUTE_NONE");
     check(&["b", "a"], "AUTHZ_NO_ALLOW");
     check(&[], "ROUTE_NONE");
+}
+
+#[test]
+fn a_batchs_permit_notes_what_any_of_its_events_was_noted_for() {
+    let noted = |rules: std::ops::Range<u32>| {
+        let rule = |rule| RuleRef { policy: "default/x".into(), rule };
+        Permit::new(Labels::unknown(Verb::Publish).with_audits(rules.map(rule).collect()))
+    };
+    for (one, other, expect) in [(0..2, 1..3, 0..3), (0..0, 0..1, 0..1), (0..1, 0..0, 0..1), (0..10, 5..40, 0..16)] {
+        let mut permit = noted(one);
+        permit.join(noted(other));
+        assert_eq!(permit.labels(), noted(expect).labels());
+    }
 }
 
 #[test]
