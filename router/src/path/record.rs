@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
@@ -225,7 +225,8 @@ impl Record {
                 (head, Source::Mesh(body))
             }
         };
-        let body = Recorded { body, record: Some(self) }.boxed_unsync();
+        let promised = promised(&head, &body, &self.call.asked);
+        let body = Recorded { body, promised, record: Some(self) }.boxed_unsync();
         let mut response = http::Response::from_parts(head, body);
         strip_answer(response.headers_mut());
         if let Ok(value) = HeaderValue::from_str(&decision.to_string()) {
@@ -297,7 +298,20 @@ impl Drop for Record {
 /// The answer's body with its record.
 struct Recorded {
     body: Source,
+    /// How many bytes the head says that there are, if it does.
+    promised: Option<u64>,
     record: Option<Record>,
+}
+
+/// How many bytes of this body will be sent, if that is known: none in answer to HEAD and with 204 and 304, whatever
+/// `content-length` says (RFC 9110 8.6).
+fn promised(head: &http::response::Parts, body: &Source, asked: &Asked) -> Option<u64> {
+    let bodiless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if bodiless || asked.method == Method::HEAD {
+        return Some(0);
+    }
+    let length = head.headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.or_else(|| body.size_hint().exact())
 }
 
 /// Where the bytes come from.
@@ -306,6 +320,15 @@ enum Source {
     Target(Arc<OpenCall>),
     /// From the mesh: the words of a refusal are not cut off with the call.
     Mesh(Body),
+}
+
+impl Source {
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Target(call) => call.size_hint(),
+            Self::Mesh(body) => body.size_hint(),
+        }
+    }
 }
 
 impl HttpBody for Recorded {
@@ -343,10 +366,7 @@ impl HttpBody for Recorded {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            Source::Target(call) => call.size_hint(),
-            Source::Mesh(body) => body.size_hint(),
-        }
+        self.body.size_hint()
     }
 }
 
@@ -360,8 +380,11 @@ impl Recorded {
 
 impl Drop for Recorded {
     fn drop(&mut self) {
-        // hyper does not poll a body that says it is at its end already, such as an empty one.
-        let end = if self.is_end_stream() { End::Complete } else { End::Abandoned };
+        // hyper does not poll a body that says it is at its end already, such as an empty one, nor one whose promised
+        // bytes it has.
+        let given = self.record.as_ref().map(|record| record.bytes);
+        let whole = self.is_end_stream() || (given.is_some() && given == self.promised);
+        let end = if whole { End::Complete } else { End::Abandoned };
         self.end(end);
         if let Source::Target(call) = &self.body {
             call.close();
