@@ -9,6 +9,7 @@ mod deploy;
 mod egress;
 mod events;
 mod examples;
+mod explain;
 mod forged;
 mod http;
 mod interop;
