@@ -31,6 +31,7 @@ pub async fn check<F: Future<Output = Arc<dyn EventLog>>>(make: impl Fn() -> F) 
     refusals(make().await.as_ref()).await?;
     starts(make().await.as_ref()).await?;
     settlements(make().await.as_ref()).await?;
+    order(make().await.as_ref()).await?;
     handles(make().await.as_ref()).await?;
     waiting(make().await).await?;
     deletions(make().await.as_ref()).await?;
@@ -172,7 +173,7 @@ async fn settlements(log: &dyn EventLog) -> Outcome {
     assert_eq!(bodies(&leases), [b"a", b"b", b"c", b"d", b"e"]);
     assert!(leases.iter().all(|lease| lease.attempt == 1 && lease.first_failure_ms.is_none()));
     let cause = vec![("status".to_owned(), "500".to_owned())];
-    let retry = Settlement::Retry { due_ms: 0, cause: cause.clone() };
+    let retry = Settlement::Retry { due_ms: 0, cause: cause.clone(), counted: true };
     consumer.settle(&leases[0], Settlement::Done(Terminal::Delivered)).await?;
     consumer.settle(&leases[1], Settlement::Done(Terminal::Filtered)).await?;
     consumer.settle(&leases[2], Settlement::Dead { state: Terminal::Denied, cause: cause.clone() }).await?;
@@ -189,7 +190,7 @@ async fn settlements(log: &dyn EventLog) -> Outcome {
     for wrong in [Settlement::Done(Terminal::Dead), Settlement::Dead { state: Terminal::Delivered, cause: vec![] }] {
         assert!(matches!(consumer.settle(&retried[0], wrong).await, Err(LogError::Invalid(_))));
     }
-    consumer.settle(&retried[0], Settlement::Retry { due_ms: u64::MAX, cause: cause.clone() }).await?;
+    consumer.settle(&retried[0], Settlement::Retry { due_ms: u64::MAX, cause: cause.clone(), counted: true }).await?;
     let waiting = consumer.state_of(retried[0].record.sequence);
     assert!(matches!(waiting, Some(EventState::Retrying { attempt: 3, due_ms }) if due_ms < u64::MAX), "{waiting:?}");
     let kept = consumer.retry_of(retried[0].record.sequence).await?;
@@ -209,6 +210,30 @@ async fn settlements(log: &dyn EventLog) -> Outcome {
     assert_eq!((&dead[0].cause, &dead[0].what), (&cause, &DeadEvents::One(leases[2].record.clone())));
     assert_eq!(consumer.dead(Some(dead[0].number), 10).await?, dead[1..]);
     assert_eq!(consumer.dead(None, 1).await?, dead[..1]);
+    Ok(())
+}
+
+async fn order(log: &dyn EventLog) -> Outcome {
+    let topic = log.topic("ns/orders", TopicConfig::default()).await?;
+    let consumer = log.consumer("ns/bill", "ns/orders", Start::End).await?;
+    let consumer = consumer.as_ref();
+    let of = |id: &str, key: &str| NewRecord { key: Some(key.to_owned()), ..record(id) };
+    topic.append(vec![of("a1", "a"), of("a2", "a"), of("b1", "b"), of("a3", "a"), of("b2", "b")]).await?;
+    let in_order = async || Ok::<_, Box<dyn Error>>(tokio::time::timeout(PATIENCE, consumer.lease_in_order(9)).await??);
+    let first = in_order().await?;
+    assert_eq!(bodies(&first), [b"a1", b"b1"]);
+    let again = |counted| Settlement::Retry { due_ms: 0, cause: vec![], counted };
+    consumer.settle(&first[0], again(false)).await?;
+    let second = in_order().await?;
+    assert_eq!((bodies(&second), second[0].attempt), (vec![b"a1".as_slice()], 1), "an attempt that does not count");
+    consumer.settle(&second[0], again(true)).await?;
+    let third = in_order().await?;
+    assert_eq!((bodies(&third), third[0].attempt), (vec![b"a1".as_slice()], 2));
+    consumer.settle(&first[1], Settlement::Done(Terminal::Delivered)).await?;
+    assert_eq!(bodies(&in_order().await?), [b"b2"]);
+    consumer.settle(&third[0], Settlement::Dead { state: Terminal::Dead, cause: vec![] }).await?;
+    assert_eq!(bodies(&in_order().await?), [b"a2"]);
+    assert_eq!(bodies(&lease(consumer, 9).await?), [b"a3"], "without order nothing waits");
     Ok(())
 }
 
@@ -239,7 +264,7 @@ async fn waiting(log: Arc<dyn EventLog>) -> Outcome {
     let got = tokio::time::timeout(PATIENCE, waits).await???;
     assert_eq!(bodies(&got), [b"a"]);
     let soon = got[0].accepted_ms + 30;
-    consumer.settle(&got[0], Settlement::Retry { due_ms: soon, cause: vec![] }).await?;
+    consumer.settle(&got[0], Settlement::Retry { due_ms: soon, cause: vec![], counted: true }).await?;
     let again = lease(consumer.as_ref(), 1).await?;
     assert_eq!((bodies(&again), again[0].attempt), (vec![b"a".as_slice()], 2));
     consumer.release(&again[0]);

@@ -188,6 +188,16 @@ pub trait Consumer: Send + Sync {
     /// `Io`, `Closed` (also when closed while waiting).
     async fn lease(&self, max: usize) -> Result<Vec<Lease>, LogError>;
 
+    /// As [`Consumer::lease`], one after the other for each key: an event is handed out only after all earlier ones with
+    /// an equal [`Record::key`] have ended, those that wait for a retry included; records without a key wait for none.
+    /// [`MAX_OUTSTANDING`] events may wait for others; while they do nothing new is looked at. Leases of both kinds may
+    /// be held at once; what was leased or put aside before counts. An event whose settlement a kill undid may come again
+    /// after later ones of its key.
+    ///
+    /// # Errors
+    /// As [`Consumer::lease`].
+    async fn lease_in_order(&self, max: usize) -> Result<Vec<Lease>, LogError>;
+
     /// Gives an event back; the attempt does not count. A lease that is not held is ignored.
     fn release(&self, lease: &Lease);
 

@@ -8,12 +8,15 @@
 //! "Passed" means ended, or copied to the retry log. `accepted` is `next - start`, so the books balance by construction:
 //! what has not ended is pending.
 
+mod lines;
 mod ranges;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+pub(crate) use lines::Key;
+use lines::Lines;
 pub(crate) use ranges::Ranges;
 
 use crate::config::{MAX_OUTSTANDING, MAX_RETRY_DELAY};
@@ -35,15 +38,16 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
-    /// What follows a failed attempt. A due time too far away is brought nearer, see `MAX_RETRY_DELAY`.
-    pub(crate) fn after(lease: &Lease, due_ms: u64, now_ms: u64, now: u64, location: u64) -> Self {
+    /// What follows a failed attempt, or one that does not count. A due time too far away is brought nearer, see
+    /// `MAX_RETRY_DELAY`.
+    pub(crate) fn after(lease: &Lease, counted: bool, due_ms: u64, now_ms: u64, now: u64) -> Self {
         let delay = delay(due_ms, now_ms);
         Self {
-            attempt: lease.attempt.saturating_add(1),
+            attempt: lease.attempt.saturating_add(u32::from(counted)),
             due_ms: now_ms.saturating_add(delay),
             ready_at: now.saturating_add(delay),
             first_failure_ms: lease.first_failure_ms.unwrap_or(now_ms),
-            location,
+            location: 0,
         }
     }
 }
@@ -68,8 +72,8 @@ pub(crate) struct Progress {
     pub(crate) retries: BTreeMap<u64, Retry>,
     /// Retries that are not on lease, by when they are ready.
     due: BTreeSet<(u64, u64)>,
-    /// On lease; true while a settlement is being written.
-    leased: HashMap<u64, bool>,
+    /// On lease.
+    leased: HashMap<u64, Held>,
     /// Given back before the first attempt ended.
     returned: BTreeSet<u64>,
     /// The first that waits: everything below has passed, is on lease or was returned. So may be events above it: after
@@ -77,6 +81,16 @@ pub(crate) struct Progress {
     cursor: u64,
     /// Whose turn it is when only one event is asked for.
     retries_first: bool,
+    /// Who waits for whom, if events with equal keys are handed out one after the other.
+    lines: Option<Lines>,
+}
+
+/// An event on lease.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    /// A settlement is being written.
+    settling: bool,
+    key: Option<Key>,
 }
 
 impl Progress {
@@ -95,8 +109,9 @@ impl Progress {
     ) -> Self {
         let due = retries.iter().map(|(sequence, retry)| (retry.ready_at, *sequence)).collect();
         let (leased, returned) = (HashMap::new(), BTreeSet::new());
+        let (cursor, retries_first, lines) = (floor, false, None);
         let mut progress =
-            Self { start, floor, passed, ended, retries, due, leased, returned, cursor: floor, retries_first: false };
+            Self { start, floor, passed, ended, retries, due, leased, returned, cursor, retries_first, lines };
         progress.rise();
         progress
     }
@@ -112,19 +127,22 @@ impl Progress {
 
     /// Retries that are ready, the longest waiting first.
     pub(crate) fn due(&self, now: u64, max: usize) -> Vec<u64> {
-        self.due.iter().take_while(|(ready_at, _)| *ready_at <= now).take(max).map(|(_, sequence)| *sequence).collect()
+        let ready = self.due.iter().take_while(|(ready_at, _)| *ready_at <= now).map(|(_, sequence)| *sequence);
+        ready.filter(|sequence| self.is_first(*sequence)).take(max).collect()
     }
 
     /// When the next retry is ready, on the monotonic clock.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.due.first().map(|(ready_at, _)| *ready_at)
+        self.due.iter().find(|(_, sequence)| self.is_first(*sequence)).map(|(ready_at, _)| *ready_at)
     }
 
     /// New events that may be handed out, oldest first: what was given back, then what follows the cursor below `next`.
     pub(crate) fn fresh(&self, next: u64, max: usize) -> Vec<u64> {
         let mut fresh: Vec<u64> = self.returned.iter().copied().take(max).collect();
-        let room = [self.leased.len(), self.retries.len() + self.leased.len(), self.passed.len() + self.leased.len()]
+        let parked = self.lines.as_ref().map_or(0, |lines| lines.parked().len());
+        let room = [self.retries.len(), self.passed.len(), parked]
             .into_iter()
+            .map(|held| held + self.leased.len())
             .map(|held| MAX_OUTSTANDING.saturating_sub(held))
             .fold(max.saturating_sub(fresh.len()), usize::min);
         let mut sequence = self.waiting_from(self.cursor);
@@ -142,28 +160,82 @@ impl Progress {
     fn waiting_from(&self, mut sequence: u64) -> u64 {
         loop {
             sequence = self.passed.skip(sequence);
-            if !self.leased.contains_key(&sequence) && !self.returned.contains(&sequence) {
+            let parked = self.lines.as_ref().is_some_and(|lines| lines.parked().contains(&sequence));
+            if !self.leased.contains_key(&sequence) && !self.returned.contains(&sequence) && !parked {
                 return sequence;
             }
             sequence += 1;
         }
     }
 
-    /// Hands the event out; the number of the attempt and what is known of earlier ones.
-    pub(crate) fn take(&mut self, sequence: u64) -> (u32, Option<Retry>) {
+    /// Hands the event out; the number of the attempt and what is known of earlier ones. `None` if it has to wait for
+    /// another with its key.
+    pub(crate) fn take(&mut self, sequence: u64, key: Option<Key>) -> Option<(u32, Option<Retry>)> {
         self.returned.remove(&sequence);
-        self.leased.insert(sequence, false);
-        self.cursor = self.waiting_from(self.cursor);
         let retry = self.retries.get(&sequence).copied();
+        if let Some(lines) = &mut self.lines
+            && !lines.enter(sequence, key)
+        {
+            // A failed event is found again by its due time.
+            if retry.is_none() {
+                lines.park(sequence);
+            }
+            self.cursor = self.waiting_from(self.cursor);
+            return None;
+        }
+        self.leased.insert(sequence, Held { settling: false, key });
+        self.cursor = self.waiting_from(self.cursor);
         if let Some(retry) = retry {
             self.due.remove(&(retry.ready_at, sequence));
         }
-        (retry.map_or(1, |retry| retry.attempt), retry)
+        Some((retry.map_or(1, |retry| retry.attempt), retry))
+    }
+
+    /// Lets events with equal keys be handed out one after the other from now on, or as they come. For the former the
+    /// keys of all failed events must be known: otherwise the answer names those that are not, with their locations, and
+    /// nothing has changed.
+    pub(crate) fn line_up(&mut self, ordered: bool, keys: &HashMap<u64, Option<Key>>) -> Vec<(u64, u64)> {
+        match (ordered, &mut self.lines) {
+            (true, None) => {}
+            (true, Some(_)) | (false, None) => return Vec::new(),
+            (false, Some(lines)) => {
+                self.returned.extend(lines.parked());
+                self.lines = None;
+                return Vec::new();
+            }
+        }
+        let key_of =
+            |sequence: &u64| self.leased.get(sequence).map(|held| held.key).or_else(|| keys.get(sequence).copied());
+        let unknown: Vec<(u64, u64)> = self
+            .retries
+            .iter()
+            .filter(|(sequence, _)| key_of(sequence).is_none())
+            .map(|(sequence, retry)| (*sequence, retry.location))
+            .collect();
+        if !unknown.is_empty() {
+            return unknown;
+        }
+        let mut lines = Lines::default();
+        for sequence in self.retries.keys().chain(self.leased.keys()) {
+            lines.enter(*sequence, key_of(sequence).flatten());
+        }
+        self.lines = Some(lines);
+        unknown
+    }
+
+    fn is_first(&self, sequence: u64) -> bool {
+        self.lines.as_ref().is_none_or(|lines| lines.is_first(sequence))
+    }
+
+    /// Takes an event out of its line: the next may go.
+    fn leave_line(&mut self, sequence: u64) {
+        let next = self.lines.as_mut().and_then(|lines| lines.leave(sequence));
+        self.returned.extend(next);
     }
 
     /// Takes the event back, unless its settlement is being written. False when it was not on lease.
     pub(crate) fn give_back(&mut self, sequence: u64) -> bool {
-        if self.leased.get(&sequence) != Some(&false) {
+        if self.leased.get(&sequence).is_none_or(|held| held.settling) {
             return false;
         }
         self.leased.remove(&sequence);
@@ -185,8 +257,8 @@ impl Progress {
     /// Begins a settlement: only the holder of a lease may, and only once.
     pub(crate) fn claim(&mut self, sequence: u64) -> bool {
         match self.leased.get_mut(&sequence) {
-            Some(settling) if !*settling => {
-                *settling = true;
+            Some(held) if !held.settling => {
+                held.settling = true;
                 true
             }
             _ => false,
@@ -195,8 +267,8 @@ impl Progress {
 
     /// The settlement could not be written; the lease goes on.
     pub(crate) fn unclaim(&mut self, sequence: u64) {
-        if let Some(settling) = self.leased.get_mut(&sequence) {
-            *settling = false;
+        if let Some(held) = self.leased.get_mut(&sequence) {
+            held.settling = false;
         }
     }
 
@@ -216,6 +288,7 @@ impl Progress {
         self.leased.remove(&sequence);
         self.pass(sequence, sequence + 1);
         self.ended.add(state, 1);
+        self.leave_line(sequence);
         true
     }
 
@@ -240,7 +313,19 @@ impl Progress {
             from = stop + 1;
         }
         self.ended.add(state, lost);
+        self.leave_lines(first, until);
         lost
+    }
+
+    /// Takes those of `first..until` out of their lines that are neither on lease nor put aside.
+    fn leave_lines(&mut self, first: u64, until: u64) {
+        let Some(lines) = &self.lines else { return };
+        let waiting = |sequence: &u64| !self.leased.contains_key(sequence) && !self.retries.contains_key(sequence);
+        let gone: Vec<u64> = lines.within(first, until).filter(waiting).collect();
+        for sequence in gone {
+            self.leave_line(sequence);
+        }
+        self.returned.retain(|sequence| !(first..until).contains(sequence));
     }
 
     /// Puts a failed event aside until it is ready. Later attempts replace earlier ones; an ended event stays ended.

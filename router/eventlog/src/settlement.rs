@@ -73,11 +73,12 @@ impl Terminal {
 pub struct Lease {
     /// The event.
     pub record: Record,
-    /// Which attempt this is, from 1. Attempts that were released or cut short by a kill are not counted.
+    /// Which attempt this is, from 1. Attempts that were released, cut short by a kill, or put aside uncounted do not
+    /// count.
     pub attempt: u32,
     /// When the event was accepted, Unix milliseconds (the record's `admitted_ms`).
     pub accepted_ms: u64,
-    /// When its first attempt failed, Unix milliseconds; `None` on the first attempt.
+    /// When it was put aside first, Unix milliseconds; `None` before.
     pub first_failure_ms: Option<u64>,
     /// The cause of the last failed attempt; empty on the first.
     pub last_cause: Vec<(String, String)>,
@@ -100,8 +101,10 @@ pub enum Settlement {
     Retry {
         /// When, Unix milliseconds; at most [`MAX_RETRY_DELAY`](crate::MAX_RETRY_DELAY) from now.
         due_ms: u64,
-        /// Why this attempt failed.
+        /// Why this attempt failed, or was none.
         cause: Vec<(String, String)>,
+        /// Whether this was an attempt. If not, the event comes back under the same number.
+        counted: bool,
     },
 }
 

@@ -235,7 +235,7 @@ impl Attempt<'_> {
 
     fn again(&self, wait: Duration, cause: Vec<(String, String)>) -> Settlement {
         let due_ms = self.parts.clock.now_ms().saturating_add(wait.as_millis() as u64);
-        Settlement::Retry { due_ms, cause }
+        Settlement::Retry { due_ms, cause, counted: true }
     }
 }
 

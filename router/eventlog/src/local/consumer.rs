@@ -9,6 +9,7 @@ mod ledger;
 mod position;
 mod settle;
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use super::blocking;
 use super::storage::Storage;
 use super::topic::LocalTopic;
 use crate::lock::lock;
-use crate::progress::Progress;
+use crate::progress::{Key, Progress};
 use crate::settlement::check_settlement;
 use crate::{
     Clock, Consumer, Counters, DeadEvents, DeadRecord, EventState, Lease, LogError, MAX_RETRY_DELAY, Record,
@@ -132,9 +133,10 @@ impl LocalConsumer {
         lock(&self.state).progress.counters(self.topic.log.next())
     }
 
-    /// Puts a lease together; `None` when there is nothing now. Empty when what there was is gone.
-    async fn try_lease(self: &Arc<Self>, max: usize) -> Result<Option<Vec<Lease>>, LogError> {
+    /// Puts a lease together; `None` when there is nothing now. Empty when what there was is gone or has to wait.
+    async fn try_lease(self: &Arc<Self>, max: usize, ordered: bool) -> Result<Option<Vec<Lease>>, LogError> {
         let _one = self.fetching.lock().await;
+        self.line_up(ordered).await?;
         let (due, fresh) = {
             let mut state = lock(&self.state);
             if state.closed {
@@ -160,12 +162,53 @@ impl LocalConsumer {
         if state.closed {
             return Err(self.closed());
         }
-        let leases = fetched.events.into_iter().map(|(record, last_cause)| {
-            let (attempt, retry) = state.progress.take(record.sequence.get());
+        let leases = fetched.events.into_iter().filter_map(|(record, last_cause)| {
+            let (attempt, retry) = state.progress.take(record.sequence.get(), Key::of(record.key.as_ref()))?;
             let first_failure_ms = retry.map(|retry| retry.first_failure_ms);
-            Lease { attempt, accepted_ms: record.admitted_ms, first_failure_ms, last_cause, record }
+            Some(Lease { attempt, accepted_ms: record.admitted_ms, first_failure_ms, last_cause, record })
         });
         Ok(Some(leases.collect()))
+    }
+
+    /// Hands out by key from now on, or as it comes. The keys of failed events are read when order begins.
+    async fn line_up(self: &Arc<Self>, ordered: bool) -> Result<(), LogError> {
+        let mut keys = HashMap::new();
+        loop {
+            let unknown = lock(&self.state).progress.line_up(ordered, &keys);
+            if unknown.is_empty() {
+                return Ok(());
+            }
+            let consumer = self.clone();
+            let read = move || {
+                let key = |(sequence, location): &(u64, u64)| {
+                    let failure = consumer.ledger.failure(*location)?;
+                    Ok((*sequence, failure.and_then(|failure| Key::of(failure.record.key.as_ref()))))
+                };
+                unknown.iter().map(key).collect::<Result<Vec<_>, LogError>>()
+            };
+            keys.extend(blocking(&self.name, read).await?);
+        }
+    }
+
+    /// Waits for a lease.
+    async fn lease(self: &Arc<Self>, max: usize, ordered: bool) -> Result<Vec<Lease>, LogError> {
+        let mut next = self.next();
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            next.borrow_and_update();
+            match self.try_lease(max.max(1), ordered).await? {
+                Some(leases) if leases.is_empty() => continue,
+                Some(leases) => return Ok(leases),
+                None => {}
+            }
+            tokio::select! {
+                () = changed => {}
+                _ = next.changed() => {}
+                () = tokio::time::sleep_until(self.wake()) => {}
+            }
+        }
     }
 
     /// Reads the events of a lease. Blocks.
@@ -251,24 +294,11 @@ impl Consumer for ConsumerHandle {
     }
 
     async fn lease(&self, max: usize) -> Result<Vec<Lease>, LogError> {
-        let consumer = &self.0;
-        let mut next = consumer.next();
-        loop {
-            let changed = consumer.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            next.borrow_and_update();
-            match consumer.try_lease(max.max(1)).await? {
-                Some(leases) if leases.is_empty() => continue,
-                Some(leases) => return Ok(leases),
-                None => {}
-            }
-            tokio::select! {
-                () = changed => {}
-                _ = next.changed() => {}
-                () = tokio::time::sleep_until(consumer.wake()) => {}
-            }
-        }
+        self.0.lease(max, false).await
+    }
+
+    async fn lease_in_order(&self, max: usize) -> Result<Vec<Lease>, LogError> {
+        self.0.lease(max, true).await
     }
 
     fn release(&self, lease: &Lease) {

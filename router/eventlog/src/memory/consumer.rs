@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::topic::MemoryTopic;
 use crate::lock::lock;
-use crate::progress::{Progress, Retry};
+use crate::progress::{Key, Progress, Retry};
 use crate::settlement::check_settlement;
 use crate::{
     Clock, Consumer, Counters, DeadEvents, DeadRecord, EventState, Lease, LogError, MAX_RETRY_DELAY, Record,
@@ -82,9 +82,12 @@ impl Shared {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Hands out what there is; otherwise when to look again.
-    fn try_lease(&self, max: usize) -> Result<Result<Vec<Lease>, Option<Instant>>, LogError> {
+    /// Hands out what there is; otherwise when to look again. Empty when what there was has to wait.
+    fn try_lease(&self, max: usize, ordered: bool) -> Result<Result<Vec<Lease>, Option<Instant>>, LogError> {
         let mut state = lock(&self.state);
+        let State { progress, failures, .. } = &mut *state;
+        let keys = failures.iter().map(|(sequence, (record, _))| (*sequence, Key::of(record.key.as_ref())));
+        progress.line_up(ordered, &keys.collect());
         if state.closed {
             return Err(LogError::Closed { name: self.name.clone() });
         }
@@ -104,9 +107,29 @@ impl Shared {
             Some(failure) => failure,
             None => (self.topic.get(sequence)?, Vec::new()),
         };
-        let (attempt, retry) = state.progress.take(sequence);
+        let (attempt, retry) = state.progress.take(sequence, Key::of(record.key.as_ref()))?;
         let first_failure_ms = retry.map(|retry| retry.first_failure_ms);
         Some(Lease { attempt, accepted_ms: record.admitted_ms, first_failure_ms, last_cause, record })
+    }
+    /// Waits for a lease.
+    async fn lease(&self, max: usize, ordered: bool) -> Result<Vec<Lease>, LogError> {
+        let mut next = self.next.clone();
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            next.borrow_and_update();
+            let wake = match self.try_lease(max.max(1), ordered)? {
+                Ok(leases) if leases.is_empty() => continue,
+                Ok(leases) => return Ok(leases),
+                Err(wake) => wake.unwrap_or_else(|| Instant::now() + MAX_RETRY_DELAY),
+            };
+            tokio::select! {
+                () = changed => {}
+                _ = next.changed() => {}
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
     }
 }
 
@@ -132,23 +155,11 @@ impl Consumer for MemoryConsumer {
     }
 
     async fn lease(&self, max: usize) -> Result<Vec<Lease>, LogError> {
-        let shared = &self.0;
-        let mut next = shared.next.clone();
-        loop {
-            let changed = shared.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            next.borrow_and_update();
-            let wake = match shared.try_lease(max.max(1))? {
-                Ok(leases) => return Ok(leases),
-                Err(wake) => wake.unwrap_or_else(|| Instant::now() + MAX_RETRY_DELAY),
-            };
-            tokio::select! {
-                () = changed => {}
-                _ = next.changed() => {}
-                () = tokio::time::sleep_until(wake) => {}
-            }
-        }
+        self.0.lease(max, false).await
+    }
+
+    async fn lease_in_order(&self, max: usize) -> Result<Vec<Lease>, LogError> {
+        self.0.lease(max, true).await
     }
 
     fn release(&self, lease: &Lease) {
@@ -180,8 +191,8 @@ impl Consumer for MemoryConsumer {
                 let what = DeadEvents::One(lease.record.clone());
                 state.dead.push(DeadRecord { number, state: terminal, attempts: lease.attempt, cause, at_ms, what });
             }
-            Settlement::Retry { due_ms, cause } => {
-                let retry = Retry::after(lease, due_ms, at_ms, shared.now(), 0);
+            Settlement::Retry { due_ms, cause, counted } => {
+                let retry = Retry::after(lease, counted, due_ms, at_ms, shared.now());
                 state.failures.insert(sequence, (lease.record.clone(), cause));
                 state.progress.put_aside(sequence, retry);
             }

@@ -26,7 +26,7 @@ fn shares_are_fair() {
 fn an_event_ends_once() {
     let mut progress = Progress::new(1);
     for sequence in progress.fresh(4, 10) {
-        progress.take(sequence);
+        progress.take(sequence, None);
     }
     assert!(progress.claim(2));
     assert!(!progress.claim(2), "a settlement is being written");
@@ -45,7 +45,7 @@ fn an_event_ends_once() {
         Counters { accepted: 3, delivered: 1, filtered: 1, pending: 1, ..Counters::default() }
     );
     assert_eq!((progress.due(49, 9), progress.due(50, 9)), (vec![], vec![3]));
-    assert_eq!(progress.take(3).0, 2);
+    assert_eq!(progress.take(3, None).expect("no line").0, 2);
     assert!(progress.give_back(3));
     assert_eq!(progress.due(50, 9), [3]);
     assert!(progress.end(3, Terminal::Dead));
@@ -65,10 +65,18 @@ fn no_event_is_left_behind_by_what_follows_it() {
         assert_eq!(progress.fresh(8, 9), expect, "{about}");
     };
     check("nothing", &|_| {}, &[1, 2, 3, 5, 6, 7]);
-    check("a retry handed out first", &|progress| assert_eq!(progress.take(4).0, 2), &[1, 2, 3, 5, 6, 7]);
-    check("an event out of order", &|progress| assert_eq!(progress.take(2).0, 1), &[1, 3, 5, 6, 7]);
+    check(
+        "a retry handed out first",
+        &|progress| assert_eq!(progress.take(4, None).expect("no line").0, 2),
+        &[1, 2, 3, 5, 6, 7],
+    );
+    check(
+        "an event out of order",
+        &|progress| assert_eq!(progress.take(2, None).expect("no line").0, 1),
+        &[1, 3, 5, 6, 7],
+    );
     let back = |progress: &mut Progress| {
-        progress.take(6);
+        progress.take(6, None);
         progress.give_back(6);
     };
     check("an event out of order, given back", &back, &[6, 1, 2, 3, 5, 7]);
@@ -80,7 +88,7 @@ fn no_event_is_left_behind_by_what_follows_it() {
 fn what_is_gone_expires_unless_it_is_on_lease_or_aside() {
     let mut progress = Progress::new(1);
     for sequence in [1, 2, 3, 4] {
-        progress.take(sequence);
+        progress.take(sequence, None);
     }
     progress.end(1, Terminal::Delivered);
     progress.put_aside(2, retry(2, 0));
@@ -103,11 +111,73 @@ fn outstanding_events_are_bounded() {
     let all = progress.fresh(u64::MAX, MAX_OUTSTANDING + 10);
     assert_eq!(all.len(), MAX_OUTSTANDING);
     for sequence in all {
-        progress.take(sequence);
+        progress.take(sequence, None);
     }
     assert_eq!(progress.fresh(u64::MAX, 1), [0_u64; 0]);
     progress.end(2, Terminal::Delivered);
     assert_eq!(progress.fresh(u64::MAX, 9), [0_u64; 0], "the range above the floor takes the place of the lease");
     progress.end(1, Terminal::Delivered);
     assert_eq!(progress.fresh(u64::MAX, 9).len(), 2);
+}
+
+#[test]
+fn events_with_equal_keys_go_one_after_the_other() {
+    let key = |name: &str| Key::of(Some(&name.to_owned()));
+    let mut progress = Progress::new(1);
+    assert!(progress.line_up(true, &HashMap::new()).is_empty());
+    // 1 and 3 and 4 are of one key; 2 of another; 5 has none.
+    let keys = [key("a"), key("b"), key("a"), key("a"), None];
+    let hand_out = |progress: &mut Progress| -> Vec<u64> {
+        let fresh = progress.fresh(6, 9);
+        fresh.into_iter().filter(|sequence| progress.take(*sequence, keys[*sequence as usize - 1]).is_some()).collect()
+    };
+    assert_eq!(hand_out(&mut progress), [1, 2, 5]);
+    assert_eq!(hand_out(&mut progress), [0_u64; 0], "3 and 4 wait, and are not read again and again");
+    assert!(progress.give_back(1));
+    assert_eq!(hand_out(&mut progress), [1], "what is given back stays the first");
+    progress.put_aside(1, retry(2, 50));
+    assert_eq!(hand_out(&mut progress), [0_u64; 0], "a failed event keeps its place");
+    assert_eq!(progress.due(50, 9), [1]);
+    assert!(progress.take(1, keys[0]).is_some());
+    progress.end(1, Terminal::Dead);
+    assert_eq!(hand_out(&mut progress), [3], "only once it is dead");
+    progress.end(2, Terminal::Delivered);
+    assert_eq!(progress.end_waiting(4, 6, Terminal::Expired), 1, "4; 5 is on lease");
+    progress.end(3, Terminal::Delivered);
+    assert_eq!(hand_out(&mut progress), [0_u64; 0]);
+    progress.end(5, Terminal::Delivered);
+    assert_eq!((progress.floor, progress.counters(6).pending), (6, 0));
+}
+
+#[test]
+fn order_begins_with_what_is_outstanding() {
+    let key = |name: &str| Key::of(Some(&name.to_owned()));
+    let mut progress = Progress::new(1);
+    for sequence in [1, 2, 3] {
+        progress.take(sequence, key(if sequence == 3 { "b" } else { "a" }));
+    }
+    progress.put_aside(1, retry(2, 50));
+    progress.put_aside(2, retry(2, 10));
+    let unknown = progress.line_up(true, &HashMap::new());
+    assert_eq!(unknown, [(1, 1), (2, 1)], "their keys have to be read");
+    assert_eq!(progress.due(60, 9), [2, 1], "nothing has changed");
+    let keys = [(1, key("a")), (2, key("a"))].into();
+    assert!(progress.line_up(true, &keys).is_empty());
+    assert_eq!((progress.due(60, 9), progress.next_due()), (vec![1], Some(50)));
+    assert!(progress.take(4, key("b")).is_none(), "3 is on lease");
+    assert!(progress.line_up(false, &HashMap::new()).is_empty());
+    assert_eq!((progress.due(60, 9), progress.fresh(5, 9)), (vec![2, 1], vec![4]));
+}
+
+#[test]
+fn events_that_wait_for_others_are_bounded() {
+    let key = Key::of(Some(&"a".to_owned()));
+    let mut progress = Progress::new(1);
+    progress.line_up(true, &HashMap::new());
+    for sequence in progress.fresh(u64::MAX, MAX_OUTSTANDING) {
+        progress.take(sequence, key);
+    }
+    assert_eq!(progress.fresh(u64::MAX, 9).len(), 0);
+    progress.end(1, Terminal::Delivered);
+    assert_eq!(progress.fresh(u64::MAX, 1), [2]);
 }

@@ -264,7 +264,7 @@ async fn what_became_of_an_event_is_told_for_each_trigger() {
     let cause = [("status", "502"), ("code", "UP_CONNECT"), ("decision", "d-x"), ("attempt", "1")];
     let cause: Vec<_> = cause.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     consumer("bill")
-        .settle(&lease, Settlement::Retry { due_ms: u64::MAX, cause: cause.clone() })
+        .settle(&lease, Settlement::Retry { due_ms: u64::MAX, cause: cause.clone(), counted: true })
         .await
         .expect("settled");
     let retrying = explain().await["deliveries"][0].clone();

@@ -72,11 +72,11 @@ impl LocalConsumer {
         let (at_ms, attempts) = (self.clock.now_ms(), lease.attempt);
         let _writing = self.writing.read().await;
         match settlement {
-            Settlement::Retry { due_ms, cause } => {
+            Settlement::Retry { due_ms, cause, counted } => {
                 if !self.ledger.has_room() {
                     return Err(LogError::Busy { name: format!("retries of {}", self.name) });
                 }
-                let mut retry = Retry::after(&lease, due_ms, at_ms, self.now(), 0);
+                let mut retry = Retry::after(&lease, counted, due_ms, at_ms, self.now());
                 let Retry { attempt, due_ms, first_failure_ms, .. } = retry;
                 let failure = Failure { attempt, due_ms, first_failure_ms, cause, record: lease.record };
                 retry.location = self.ledger.retries.append(failure.encode()).await?;

@@ -43,7 +43,7 @@ async fn write(dir: &Path) {
     let leases = lease(consumer.as_ref(), 9).await;
     let cause = vec![("status".to_owned(), "500".to_owned())];
     consumer.settle(&leases[1], Settlement::Done(Terminal::Delivered)).await.unwrap();
-    let retry = Settlement::Retry { due_ms: 1_700_000_060_000, cause: cause.clone() };
+    let retry = Settlement::Retry { due_ms: 1_700_000_060_000, cause: cause.clone(), counted: true };
     consumer.settle(&leases[2], retry).await.unwrap();
     consumer.settle(&leases[3], Settlement::Dead { state: Terminal::Dead, cause }).await.unwrap();
     let journal = log.journal("weft/changes").await.unwrap();

@@ -61,7 +61,7 @@ fn settlement(how: u8) -> (Settlement, Option<Terminal>) {
         2 => dead(Terminal::Dead),
         3 => dead(Terminal::Denied),
         4 => dead(Terminal::Expired),
-        _ => (Settlement::Retry { due_ms: 0, cause: vec![] }, None),
+        _ => (Settlement::Retry { due_ms: 0, cause: vec![], counted: true }, None),
     }
 }
 

@@ -68,7 +68,7 @@ async fn a_consumer_is_reopened_at_every_step() {
             let settlement = match step {
                 0 => Settlement::Done(Terminal::Delivered),
                 1 => Settlement::Dead { state: Terminal::Dead, cause: vec![("why".into(), "no".into())] },
-                2 => Settlement::Retry { due_ms: 0, cause: vec![("why".into(), "busy".into())] },
+                2 => Settlement::Retry { due_ms: 0, cause: vec![("why".into(), "busy".into())], counted: true },
                 3 => Settlement::Done(Terminal::Filtered),
                 4 => Settlement::Dead { state: Terminal::Denied, cause: vec![] },
                 5 => Settlement::Done(Terminal::Delivered),
@@ -106,7 +106,7 @@ async fn a_retry_does_not_pass_what_was_on_lease_before_it() {
     let consumer = log.consumer("ns/c", "ns/t", Start::Beginning).await.unwrap();
     topic.append((1..=3).map(numbered).collect()).await.unwrap();
     let leases = lease(consumer.as_ref(), 3).await;
-    consumer.settle(&leases[2], Settlement::Retry { due_ms: 0, cause: vec![] }).await.unwrap();
+    consumer.settle(&leases[2], Settlement::Retry { due_ms: 0, cause: vec![], counted: true }).await.unwrap();
     log.close().await.unwrap();
     let log = open(dir.path()).await;
     log.topic("ns/t", TopicConfig::default()).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_due_time_from_a_wrong_clock_is_brought_near() {
     append(topic.as_ref(), 1).await;
     let leases = lease(consumer.as_ref(), 1).await;
     let due_ms = clock.now_ms() + 1_000;
-    consumer.settle(&leases[0], Settlement::Retry { due_ms, cause: vec![] }).await.unwrap();
+    consumer.settle(&leases[0], Settlement::Retry { due_ms, cause: vec![], counted: true }).await.unwrap();
     log.close().await.unwrap();
     clock.set(1_000_000);
     let log = LocalLog::open(dir.path(), clock.clone()).await.unwrap();

@@ -64,7 +64,7 @@ async fn what_is_dropped_expires_and_is_named_once() {
     let held = lease(consumer.as_ref(), 3).await;
     consumer.settle(&held[0], Settlement::Done(Terminal::Delivered)).await.unwrap();
     let due_ms = held[0].accepted_ms + 1_000;
-    consumer.settle(&held[1], Settlement::Retry { due_ms, cause: vec![] }).await.unwrap();
+    consumer.settle(&held[1], Settlement::Retry { due_ms, cause: vec![], counted: true }).await.unwrap();
     fill(topic.as_ref(), 4, 96).await.unwrap();
     let first = topic.bounds().first.get();
     assert!(first > 4 && topic.bounds().next.get() == 101);
