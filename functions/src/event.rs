@@ -22,7 +22,7 @@ pub use error::{EventError, EventErrorKind};
 pub use limits::EventLimits;
 pub use text::Text;
 
-use attribute::{Attribute, is_core};
+use attribute::{Attribute, EXPIRY_TIME, NOT_BEFORE, is_core, unix_ms};
 
 pub use attribute::is_attribute_name;
 pub(crate) use attribute::is_uri_reference;
@@ -90,6 +90,16 @@ impl Event {
     /// Any attribute, `specversion` included.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|attribute| attribute.name.as_str() == name).map(|found| found.value.as_str())
+    }
+
+    /// From when on the event is of no use, in Unix milliseconds (CloudEvents' extension `expirytime`).
+    pub fn expires_ms(&self) -> Option<u64> {
+        self.attribute(EXPIRY_TIME).and_then(unix_ms)
+    }
+
+    /// Until when the event is to be held back, in Unix milliseconds (our extension `weftdelivernotbefore`).
+    pub fn not_before_ms(&self) -> Option<u64> {
+        self.attribute(NOT_BEFORE).and_then(unix_ms)
     }
 
     /// Every attribute in stable order: `specversion`, `id`, `source`, `type`, the optional ones, extensions by name.

@@ -78,7 +78,8 @@ pub enum Destination {
 }
 
 /// Knative's DeliverySpec, plus ours. Defaults: `{ retry: 10, backoffPolicy: exponential, backoffDelay: PT0.2S,
-/// backoffMax: PT5M, timeout: PT30S, inFlight: 16, maxAge: P1D }`.
+/// backoffMax: PT5M, timeout: PT30S, ordered: false,
+/// inFlight: 16, maxAge: P1D }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// Attempts after the first: 0 to 1,000.
@@ -99,6 +100,11 @@ pub struct Delivery {
     pub max_age: Duration,
     /// The longest `Retry-After` that is honoured: 0 to 7 d. `None` (default): `backoffMax` bounds it.
     pub retry_after_max: Option<Duration>,
+    /// Whether events with equal `partitionkey` (without one: `source`) are delivered one after the other, each after the
+    /// one before has ended; default no.
+    pub ordered: bool,
+    /// Whether a `url` is asked for its consent first.
+    pub handshake: Handshake,
 }
 
 impl Default for Delivery {
@@ -113,6 +119,34 @@ impl Default for Delivery {
             in_flight: 16,
             max_age: Duration::from_secs(86_400),
             retry_after_max: None,
+            ordered: false,
+            handshake: Handshake::Optional,
+        }
+    }
+}
+
+/// Whether a `url` must agree to deliveries, by the handshake of CloudEvents' "HTTP 1.1 Web Hooks" (section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Handshake {
+    /// `optional` (default): it is asked; one that says nothing gets events, one that names others only gets none.
+    #[default]
+    Optional,
+    /// `required`: only one that agrees gets events.
+    Required,
+    /// `off`: it is not asked.
+    Off,
+}
+
+impl Handshake {
+    pub(crate) const CHOICES: [(&'static str, Self); 3] =
+        [("optional", Self::Optional), ("required", Self::Required), ("off", Self::Off)];
+
+    /// The word in a manifest.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Optional => "optional",
+            Self::Required => "required",
+            Self::Off => "off",
         }
     }
 }
@@ -173,10 +207,13 @@ impl Delivery {
             "backoffDelay": self.backoff_delay,
             "backoffMax": self.backoff_max,
             "timeout": self.timeout,
-            "ordered": false,
+            "ordered": self.ordered,
             "inFlight": self.in_flight,
             "maxAge": self.max_age,
         });
+        if self.handshake != Handshake::default() {
+            delivery["handshake"] = self.handshake.as_str().into();
+        }
         if let Some(topic) = &self.dead_letter {
             delivery["deadLetter"] = json!({ "topic": topic.relative_to(home) });
         }

@@ -331,7 +331,8 @@ fn deliveries(
     reach_loopback: bool,
 ) -> anyhow::Result<Arc<Deliveries>> {
     let (mesh, clock, metrics) = (mesh.clone(), clock.clone(), metrics.clone());
-    Ok(Arc::new(Deliveries::new(delivery::Parts { mesh, clock, metrics, seed: key::random()?, reach_loopback })))
+    let (calls, seed) = (Arc::new(delivery::Pipeline(mesh.clone())), key::random()?);
+    Ok(Arc::new(Deliveries::new(delivery::Parts { mesh, calls, clock, metrics, seed, reach_loopback })))
 }
 
 /// First the snapshot: a worker that starts must find its function, and a token that an Issuer vouched for until now is

@@ -4,23 +4,34 @@
 
 mod attempt;
 mod dead_letter;
+mod handshake;
 mod reply;
 mod report;
 pub mod retry;
+mod sending;
+mod terms;
 mod worker;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use weft_eventlog::Clock;
+use weft_functions::trigger::Destination;
 use weft_functions::value::Namespaced;
 
-use crate::path::Mesh;
+use crate::path::call::Call;
+use crate::path::record::Answer;
 use crate::path::snapshot::{DeployedTrigger, Snapshot};
+use crate::path::{Mesh, pipeline};
 use crate::telemetry::metrics::Metrics;
 
 /// Bytes of events in flight to all targets together. Triggers wait for room instead of filling memory: 64 MiB holds
@@ -29,8 +40,10 @@ const IN_FLIGHT_KIB: usize = 64 * 1024;
 
 /// What workers share.
 pub struct Parts {
-    /// The way through the mesh.
+    /// What is deployed, and how kept events say who stands behind them.
     pub mesh: Arc<Mesh>,
+    /// The way through the mesh.
+    pub calls: Arc<dyn Calls>,
     /// The time that due times are written in.
     pub clock: Arc<dyn Clock>,
     /// Where replies without a place are counted.
@@ -39,6 +52,21 @@ pub struct Parts {
     pub seed: u64,
     /// Whether a `url:` may lie on a loopback address (`weft dev`).
     pub reach_loopback: bool,
+}
+
+/// Where calls go: through the pipeline, or where a test wants them.
+pub trait Calls: Send + Sync {
+    /// Judges, opens, classifies and records one call.
+    fn handle(&self, call: Call) -> BoxFuture<'_, Answer>;
+}
+
+/// The pipeline of this mesh.
+pub struct Pipeline(pub Arc<Mesh>);
+
+impl Calls for Pipeline {
+    fn handle(&self, call: Call) -> BoxFuture<'_, Answer> {
+        Box::pin(pipeline::handle(&self.0, call))
+    }
 }
 
 /// All workers of the node.
@@ -52,6 +80,8 @@ pub struct Deliveries {
 
 struct Running {
     trigger: Arc<DeployedTrigger>,
+    /// The revision of the trigger's function that took calls last.
+    revision: Option<String>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -64,7 +94,7 @@ impl Deliveries {
     }
 
     /// Makes the workers those of `snapshot`: starts new ones, stops those whose trigger is gone, and replaces those
-    /// whose trigger changed. A stopped worker leases no more and finishes what it holds by the settings it had, which
+    /// whose trigger changed. A trigger that is paused tries a new revision of its function at once. A stopped worker leases no more and finishes what it holds by the settings it had, which
     /// nobody waits for: an event is leased to one of the two only.
     pub fn reconcile(&self, snapshot: &Snapshot) {
         self.stop(|name, running| {
@@ -72,7 +102,12 @@ impl Deliveries {
         });
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, trigger) in &snapshot.triggers {
-            workers.entry(name.clone()).or_insert_with(|| self.start(trigger));
+            let revision = revision(snapshot, trigger);
+            let running = workers.entry(name.clone()).or_insert_with(|| self.start(trigger, revision.clone()));
+            if running.revision != revision {
+                trigger.circuit.half_open(Instant::now());
+                running.revision = revision;
+            }
         }
     }
 
@@ -87,11 +122,11 @@ impl Deliveries {
         }
     }
 
-    fn start(&self, trigger: &Arc<DeployedTrigger>) -> Running {
+    fn start(&self, trigger: &Arc<DeployedTrigger>, revision: Option<String>) -> Running {
         let stop = CancellationToken::new();
         let worker = worker::Worker::new(self.parts.clone(), trigger.clone(), self.budget.clone());
         let task = tokio::spawn(worker.run(stop.clone()));
-        Running { trigger: trigger.clone(), stop, task }
+        Running { trigger: trigger.clone(), revision, stop, task }
     }
 
     fn stop(&self, which: impl Fn(&Namespaced, &Running) -> bool) {
@@ -108,5 +143,15 @@ impl Deliveries {
 
     fn ending(&self) -> MutexGuard<'_, JoinSet<()>> {
         self.ending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The revision that takes the trigger's events.
+fn revision(snapshot: &Snapshot, trigger: &DeployedTrigger) -> Option<String> {
+    match &trigger.resource.spec.destination {
+        Destination::Function { function, .. } => {
+            snapshot.functions.get(function).map(|function| function.revision.name().to_owned())
+        }
+        Destination::Url(_) => None,
     }
 }

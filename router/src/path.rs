@@ -3,9 +3,11 @@
 //! records it, once each.
 
 pub mod ambiguous;
+pub mod attempts;
 pub mod call;
 pub mod caller;
 pub mod canonical;
+pub mod circuit;
 pub mod decision;
 pub mod decisions;
 pub mod envelope;

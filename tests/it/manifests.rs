@@ -115,8 +115,8 @@ const LATER: [(&str, &str); 4] = [
         "5:3: `targetRefs` is not supported in this version; expected one of action, targets, rules",
     ),
     (
-        "kind: Trigger\nmetadata: { name: t }\nspec:\n  topic: o\n  url: http://x\n  delivery: { ordered: true }\n",
-        "7:24: ordered delivery is not supported in this version: leave it out",
+        "kind: Trigger\nmetadata: { name: t }\nspec:\n  topic: o\n  url: http://x\n  delivery: { ordered: often }\n",
+        "7:24: `spec.delivery.ordered` must be true or false, found text",
     ),
 ];
 

@@ -93,4 +93,11 @@ impl Node {
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["items"].as_array().cloned().expect("a list")
     }
+
+    /// What became of an event, as `weft explain delivery` tells it.
+    pub async fn explain_delivery(&self, id: &str) -> Value {
+        let answer = self.ask_admin(Ask::get(format!("/api/v1/explain/deliveries?id={id}"))).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
 }

@@ -13,6 +13,12 @@ const NAME_BYTES: usize = 64;
 /// The attributes that the specification defines, in the order in which an event lists them.
 const CORE: [&str; 8] = ["specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema"];
 
+/// CloudEvents' "Expiry Time" extension: from when on an event is of no use.
+pub(super) const EXPIRY_TIME: &str = "expirytime";
+
+/// An extension of ours: until when an event is to be held back.
+pub(super) const NOT_BEFORE: &str = "weftdelivernotbefore";
+
 /// A name and a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attribute {
@@ -54,7 +60,7 @@ pub(super) fn check(attribute: &Attribute) -> Result<(), EventError> {
         "subject" if value.is_empty() => Err("must not be empty: leave it out"),
         "source" => check_source(value),
         "dataschema" => check_dataschema(value),
-        "time" => check_time(value),
+        "time" | EXPIRY_TIME | NOT_BEFORE => check_time(value),
         "datacontenttype" => check_media_type(value),
         _ => Ok(()),
     };
@@ -95,6 +101,12 @@ pub(crate) fn is_uri_reference(value: &str) -> bool {
         b'%' => bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)),
         byte => legal(*byte),
     })
+}
+
+/// A checked time as Unix milliseconds; what lies before 1970 counts as 1970.
+pub(super) fn unix_ms(value: &str) -> Option<u64> {
+    let at = OffsetDateTime::parse(value, &Rfc3339).ok()?;
+    Some(u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0))
 }
 
 /// RFC 3339. A leap second is accepted where RFC 3339 has one: second 60 of the last minute, in UTC, of a month.

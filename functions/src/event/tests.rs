@@ -77,3 +77,22 @@ fn fields_are_checked() {
     check(&good[..3], "type");
     check(&[good[0], good[1], good[1], good[2], good[3]], "id");
 }
+
+#[test]
+fn an_event_may_have_its_time() {
+    let check = |name: &'static str, value: &'static str, expect: Option<u64>| {
+        let event = minimal().extension(name, value).build();
+        let read = event.as_ref().ok().map(|event| (event.expires_ms(), event.not_before_ms()));
+        let expect = expect.map(|ms| if name == "expirytime" { (Some(ms), None) } else { (None, Some(ms)) });
+        assert_eq!(read, expect, "{name}={value}");
+    };
+    for name in ["expirytime", "weftdelivernotbefore"] {
+        check(name, "2026-11-23T11:00:00.25Z", Some(1_795_431_600_250));
+        check(name, "2026-11-23T12:00:00+01:00", Some(1_795_431_600_000));
+        check(name, "1960-01-01T00:00:00Z", Some(0));
+        for bad in ["", "soon", "1795431600", "2026-11-23"] {
+            check(name, bad, None);
+        }
+    }
+    assert_eq!(minimal().build().unwrap().expires_ms(), None);
+}

@@ -1,6 +1,6 @@
 //! Reads a Trigger's spec and notes every mistake in it.
 
-use super::{BackoffPolicy, Delivery, Destination, StartFrom, Trigger, TriggerSpec};
+use super::{BackoffPolicy, Delivery, Destination, Handshake, StartFrom, Trigger, TriggerSpec};
 use crate::filter::Filters;
 use crate::manifest::{Code, Field, Findings, Kind, Location, Metadata, Reference, Role, Section};
 use crate::value::{Duration, Name, Namespaced, misspelled};
@@ -141,7 +141,6 @@ fn read_url(field: &Field<'_>, out: &mut Findings<'_>) -> Option<http::Uri> {
 impl Delivery {
     fn read(delivery: &Section<'_>, names: &mut Names, out: &mut Findings<'_>) -> Self {
         let default = Self::default();
-        refuse_later(delivery, out);
         let read = Self {
             retry: delivery.number("retry", default.retry, 0..=1_000, out),
             backoff_policy: delivery.choice("backoffPolicy", &BackoffPolicy::CHOICES, out),
@@ -157,6 +156,8 @@ impl Delivery {
                 out,
             ),
             retry_after_max: delivery.optional_duration("retryAfterMax", Duration::ZERO..=WEEK, out),
+            ordered: delivery.get("ordered").and_then(|field| field.boolean(out)).unwrap_or(default.ordered),
+            handshake: delivery.choice("handshake", &Handshake::CHOICES, out),
         };
         if read.backoff_delay > read.backoff_max {
             let (delay, max) = (read.backoff_delay, read.backoff_max);
@@ -164,21 +165,5 @@ impl Delivery {
             delivery.report(Code::BadValue, message, out);
         }
         read
-    }
-}
-
-/// Values of the language that this version does not have.
-fn refuse_later(delivery: &Section<'_>, out: &mut Findings<'_>) {
-    if let Some(field) = delivery.get("ordered")
-        && field.boolean(out) == Some(true)
-    {
-        field.report(Code::Unsupported, "ordered delivery is not supported in this version: leave it out", out);
-    }
-    let Some(field) = delivery.get("handshake") else { return };
-    if let Some(word @ ("required" | "off")) =
-        field.choice(&[("optional", "optional"), ("required", "required"), ("off", "off")], out)
-    {
-        let message = format!("`handshake: {word}` is not supported in this version: leave it out");
-        field.report(Code::Unsupported, message, out);
     }
 }

@@ -131,7 +131,20 @@ fn trigger(resource: &Value, spec: &Value) -> Vec<Section> {
         Section::new("Filters (all must pass)", numbered(spec, "filters")),
         Section::new("Delivery", all_of(spec, "delivery")),
         Section::new("Events", counters.iter().filter_map(counted).collect()),
+        Section::new("Paused", picked(resource, &paused(resource))),
     ]
+}
+
+/// What there is to say of a circuit that is not closed.
+fn paused(resource: &Value) -> Vec<(&'static str, &'static str)> {
+    match text(resource, "/status/circuit/state").as_deref() {
+        None | Some("closed") => Vec::new(),
+        _ => vec![
+            ("because the target is", "/status/circuit/cause"),
+            ("circuit", "/status/circuit/state"),
+            ("seconds until it is tried", "/status/circuit/seconds"),
+        ],
+    }
 }
 
 fn policy(resource: &Value, spec: &Value) -> Vec<Section> {
@@ -269,7 +282,8 @@ mod tests {
             "metadata": {"name": "bill", "namespace": "default"},
             "spec": {"topic": "orders", "function": "billing", "filters": [{"exact": {"type": "order.created"}}]},
             "status": {"owner": "api", "lacking": "the disk is full", "topic": "default/orders", "target": "function default/billing", "accepted": 5,
-                "delivered": 1, "filtered": 1, "denied": 0, "expired": 0, "dead": 1, "cancelled": 0, "pending": 2},
+                "delivered": 1, "filtered": 1, "denied": 0, "expired": 0, "dead": 1, "cancelled": 0, "pending": 2,
+                "circuit": {"state": "open", "cause": "unavailable", "seconds": 1.5}},
         });
         let text = described(Kind::Trigger, &resource);
         for expect in [
@@ -280,6 +294,7 @@ mod tests {
             "  retry",
             "  accepted    5",
             "  pending     2",
+            "  because the target is       unavailable",
         ] {
             assert!(text.contains(expect), "{expect:?} is not in\n{text}");
         }

@@ -16,7 +16,12 @@ use crate::path::outcome::{Disposition, Outcome, Reason};
 use crate::path::spiffe::SpiffeId;
 
 /// Publishes the reply, if the answer is one and there is a place for it.
-pub(super) async fn publish(attempt: &Attempt<'_>, headers: &HeaderMap, data: Bytes) -> Result<(), Report> {
+pub(super) async fn publish(
+    attempt: &Attempt<'_>,
+    subscriber: &Cause,
+    headers: &HeaderMap,
+    data: Bytes,
+) -> Result<(), Report> {
     let event = match binding::mode(headers) {
         None => return Ok(()),
         // A batch must not be sent to who did not ask for one (HTTP binding, section 3.3).
@@ -38,7 +43,7 @@ pub(super) async fn publish(attempt: &Attempt<'_>, headers: &HeaderMap, data: By
         attempt.envelope.caller.origin.clone(),
         trigger.identity.clone().into(),
     );
-    let answer = attempt.publish(topic, caller, &event, hops, attempt.cause(Cause::reply)).await;
+    let answer = attempt.publish(topic, caller, &event, hops, subscriber.reply()).await;
     match answer.outcome.status {
         StatusCode::ACCEPTED => Ok(()),
         status => {
@@ -65,7 +70,7 @@ fn subscriber_identity(attempt: &Attempt<'_>) -> SpiffeId {
 fn reply_disposition(outcome: &Outcome) -> Disposition {
     match Disposition::of(outcome, None) {
         Disposition::Ack | Disposition::Deny | Disposition::Dead => Disposition::Dead,
-        retry @ Disposition::Retry { .. } => retry,
+        again @ (Disposition::Retry | Disposition::Unavailable { .. }) => again,
     }
 }
 

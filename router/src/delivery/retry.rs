@@ -6,25 +6,42 @@ use std::time::Duration;
 
 use weft_functions::trigger::{BackoffPolicy, Delivery};
 
+/// The longest first pause of a trigger.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
 /// The wait before the next attempt, or `None` when `attempt` was the last one.
 ///
 /// `attempt` is the one that failed, counted from 1. The wait before retry n is `min(backoffMax, backoffDelay * 2^(n-1))`
-/// (exponential) or `min(backoffMax, backoffDelay * n)` (linear), multiplied by `jitter` in [0, 1): full jitter. A
-/// subscriber's Retry-After lengthens it, up to `retryAfterMax` (default: `backoffMax`).
-pub fn next(delivery: &Delivery, attempt: u32, retry_after: Option<Duration>, jitter: f64) -> Option<Duration> {
-    if attempt > delivery.retry {
-        return None;
-    }
-    let max = delivery.backoff_max.get();
-    let delay = delivery.backoff_delay.get();
+/// (exponential) or `min(backoffMax, backoffDelay * n)` (linear), multiplied by `jitter` in [0, 1): full jitter.
+pub fn next(delivery: &Delivery, attempt: u32, jitter: f64) -> Option<Duration> {
+    (attempt <= delivery.retry).then(|| schedule(delivery, delivery.backoff_delay.get(), attempt).mul_f64(jitter))
+}
+
+/// The wait of an event whose attempt found nobody, for the `times`-th time: the same schedule, which `retry` does not
+/// end. A subscriber's Retry-After lengthens it, up to `retryAfterMax` (default: `backoffMax`).
+pub fn deferral(delivery: &Delivery, times: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
+    schedule(delivery, delivery.backoff_delay.get(), times).mul_f64(jitter).max(capped(delivery, retry_after))
+}
+
+/// How long the trigger pauses when its circuit opens for the `openings`-th time in a row: the same schedule from at most
+/// [`FIRST_PAUSE`] on, since a pause holds up every event, and half of it at least. Retry-After lengthens it likewise.
+pub fn pause(delivery: &Delivery, openings: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
+    let wait = schedule(delivery, delivery.backoff_delay.get().min(FIRST_PAUSE), openings);
+    wait.mul_f64(0.5 + jitter / 2.0).max(capped(delivery, retry_after))
+}
+
+/// `min(backoffMax, delay * 2^(n-1))` or `min(backoffMax, delay * n)`.
+fn schedule(delivery: &Delivery, delay: Duration, number: u32) -> Duration {
     let factor = match delivery.backoff_policy {
-        BackoffPolicy::Exponential => 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX),
-        BackoffPolicy::Linear => attempt.max(1),
+        BackoffPolicy::Exponential => 1_u32.checked_shl(number.saturating_sub(1)).unwrap_or(u32::MAX),
+        BackoffPolicy::Linear => number.max(1),
     };
-    let wait = delay.saturating_mul(factor).min(max);
-    let jittered = wait.mul_f64(jitter.clamp(0.0, 1.0));
-    let retry_after_max = delivery.retry_after_max.map_or(max, |cap| cap.get());
-    Some(jittered.max(retry_after.unwrap_or_default().min(retry_after_max)))
+    delay.saturating_mul(factor).min(delivery.backoff_max.get())
+}
+
+fn capped(delivery: &Delivery, retry_after: Option<Duration>) -> Duration {
+    let longest = delivery.retry_after_max.unwrap_or(delivery.backoff_max).get();
+    retry_after.unwrap_or_default().min(longest)
 }
 
 /// A number in [0, 1) that depends on nothing but its arguments, so that a run can be repeated from its seed.
@@ -73,7 +90,7 @@ mod tests {
     fn schedules() {
         let check = |policy: &str, attempts: &[(u32, Option<u64>)]| {
             for &(attempt, expect) in attempts {
-                let wait = next(&delivery(policy, "PT0.2S", "PT5S", 6), attempt, None, 1.0);
+                let wait = next(&delivery(policy, "PT0.2S", "PT5S", 6), attempt, 1.0);
                 assert_eq!(wait, expect.map(Duration::from_millis), "{policy}, attempt {attempt}");
             }
         };
@@ -82,20 +99,37 @@ mod tests {
             &[(1, Some(200)), (2, Some(400)), (3, Some(800)), (5, Some(3200)), (6, Some(5000)), (7, None)],
         );
         check("linear", &[(1, Some(200)), (2, Some(400)), (3, Some(600)), (6, Some(1200)), (7, None)]);
-        assert_eq!(next(&delivery("linear", "PT1S", "PT5S", 0), 1, None, 1.0), None);
-        let far = next(&delivery("exponential", "PT1S", "PT5S", u32::MAX), u32::MAX - 1, None, 1.0);
+        assert_eq!(next(&delivery("linear", "PT1S", "PT5S", 0), 1, 1.0), None);
+        let far = next(&delivery("exponential", "PT1S", "PT5S", u32::MAX), u32::MAX - 1, 1.0);
         assert_eq!(far, Some(Duration::from_secs(5)));
     }
 
     #[test]
-    fn retry_after_lengthens_the_wait_up_to_the_cap() {
+    fn retry_after_lengthens_the_wait_of_one_that_is_not_there_up_to_the_cap() {
         let wait = |after: u64, jitter: f64| {
-            next(&delivery("exponential", "PT1S", "PT60S", 9), 3, Some(Duration::from_secs(after)), jitter)
+            deferral(&delivery("exponential", "PT1S", "PT60S", 0), 3, Some(Duration::from_secs(after)), jitter)
         };
-        assert_eq!(wait(10, 1.0), Some(Duration::from_secs(10)));
-        assert_eq!(wait(1, 1.0), Some(Duration::from_secs(4)));
-        assert_eq!(wait(10, 0.0), Some(Duration::from_secs(10)));
-        assert_eq!(wait(86_400, 1.0), Some(Duration::from_secs(60)));
+        assert_eq!(wait(10, 1.0), Duration::from_secs(10));
+        assert_eq!(wait(1, 1.0), Duration::from_secs(4));
+        assert_eq!(wait(10, 0.0), Duration::from_secs(10));
+        assert_eq!(wait(86_400, 1.0), Duration::from_secs(60));
+        let ignored = Delivery { retry_after_max: Some("0s".parse().expect("a duration")), ..Delivery::default() };
+        assert_eq!(deferral(&ignored, 1, Some(Duration::from_secs(9)), 1.0), Duration::from_millis(200));
+    }
+
+    #[test]
+    fn a_trigger_pauses_longer_each_time() {
+        let check = |delay: &str, openings: u32, after: u64, expect: (u64, u64)| {
+            let delivery = delivery("exponential", delay, "PT60S", 10);
+            let wait = |jitter| pause(&delivery, openings, Some(Duration::from_secs(after)), jitter).as_millis() as u64;
+            assert_eq!((wait(0.0), wait(1.0)), expect, "{delay}, {openings}, {after}");
+        };
+        check("PT0.2S", 1, 0, (100, 200));
+        check("PT0.2S", 4, 0, (800, 1_600));
+        check("PT30S", 1, 0, (500, 1_000));
+        check("PT30S", 9, 0, (30_000, 60_000));
+        check("PT0.2S", 1, 20, (20_000, 20_000));
+        check("PT0.2S", 1, 90, (60_000, 60_000));
     }
 
     #[test]

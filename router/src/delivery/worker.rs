@@ -1,48 +1,67 @@
 //! One trigger's worker: keeps at most `inFlight` attempts going, within the node's byte budget, and settles each as it
-//! ends. Holds the waiting and no decisions.
+//! ends. While the trigger's circuit is open it makes none, and ends what grows too old. Holds the waiting and no
+//! decisions.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use weft_eventlog::{Lease, LogError, Settlement};
 
-use super::{IN_FLIGHT_KIB, Parts, attempt};
+use super::handshake::Handshake;
+use super::{IN_FLIGHT_KIB, Parts, attempt, retry};
+use crate::path::circuit::Pass;
 use crate::path::snapshot::DeployedTrigger;
 
 /// How long a worker waits after the log failed, before it asks again. A disk that is full or broken stays so for a
 /// while; the log itself says in its own lines what is wrong.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
 
+/// While the circuit is open: how often at least the oldest events are looked at, which may have become too old, and how
+/// often at most.
+const SWEEP_EVERY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_millis(20));
+
+/// Events that are looked at then.
+const SWEEP_EVENTS: usize = 16;
+
 /// A trigger at work.
 pub(super) struct Worker {
     parts: Arc<Parts>,
     trigger: Arc<DeployedTrigger>,
+    handshake: Arc<Handshake>,
     slots: Arc<Semaphore>,
     budget: Arc<Semaphore>,
+}
+
+/// A leased event with what its attempt needs.
+struct Ready {
+    lease: Lease,
+    slot: OwnedSemaphorePermit,
+    pass: Pass,
 }
 
 impl Worker {
     pub(super) fn new(parts: Arc<Parts>, trigger: Arc<DeployedTrigger>, budget: Arc<Semaphore>) -> Self {
         let slots = Arc::new(Semaphore::new(trigger.resource.spec.delivery.in_flight as usize));
-        Self { parts, trigger, slots, budget }
+        Self { parts, trigger, handshake: Arc::default(), slots, budget }
     }
 
     /// Leases and delivers until `stop`; then waits for what is in flight.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut attempts = JoinSet::new();
         loop {
-            let leased = tokio::select! {
+            let turn = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                leased = self.lease() => leased,
+                turn = self.turn() => turn,
             };
-            match leased {
-                Ok(leased) => {
-                    for (lease, slot) in leased {
-                        self.start(&mut attempts, lease, slot, &stop).await;
+            match turn {
+                Ok(ready) => {
+                    for ready in ready {
+                        self.start(&mut attempts, ready, &stop).await;
                     }
                 }
                 Err(error) => {
@@ -65,25 +84,89 @@ impl Worker {
         }
     }
 
-    /// As many events as there are free slots, each with its slot; waits for the first of either.
-    async fn lease(&self) -> Result<Vec<(Lease, OwnedSemaphorePermit)>, LogError> {
+    /// What can be started next: waits for a free slot, the circuit and an event.
+    async fn turn(&self) -> Result<Vec<Ready>, LogError> {
         // The semaphore is never closed, so an error cannot come; no lease is taken if it did.
         let Ok(first) = self.slots.clone().acquire_owned().await else { return Ok(Vec::new()) };
+        let pass = self.pass().await?;
         let mut slots = vec![first];
-        while let Ok(slot) = self.slots.clone().try_acquire_owned() {
+        while !pass.is_single()
+            && let Ok(slot) = self.slots.clone().try_acquire_owned()
+        {
             slots.push(slot);
         }
-        let leases = self.trigger.consumer.lease(slots.len()).await?;
-        Ok(leases.into_iter().zip(slots).collect())
+        let leases = self.lease(slots.len()).await?;
+        let mut passes: Vec<Pass> =
+            std::iter::repeat_with(|| pass.again()).map_while(|pass| pass).take(leases.len()).collect();
+        if pass.is_single() {
+            passes.push(pass);
+        }
+        let ready = leases.into_iter().zip(slots).zip(passes);
+        Ok(ready.map(|((lease, slot), pass)| Ready { lease, slot, pass }).collect())
     }
 
-    async fn start(
-        &self,
-        attempts: &mut JoinSet<()>,
-        lease: Lease,
-        slot: OwnedSemaphorePermit,
-        stop: &CancellationToken,
-    ) {
+    async fn lease(&self, max: usize) -> Result<Vec<Lease>, LogError> {
+        let consumer = &self.trigger.consumer;
+        if self.trigger.resource.spec.delivery.ordered {
+            consumer.lease_in_order(max).await
+        } else {
+            consumer.lease(max).await
+        }
+    }
+
+    /// Leave to make attempts; until there is one, ends what grows too old.
+    async fn pass(&self) -> Result<Pass, LogError> {
+        loop {
+            let changed = self.trigger.circuit.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let until = match self.trigger.circuit.enter(Instant::now()) {
+                Ok(pass) => return Ok(pass),
+                Err(until) => until,
+            };
+            let over = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = changed => {}
+                () = over => {}
+                failed = self.sweep() => return Err(failed),
+            }
+        }
+    }
+
+    /// Ends events that need no attempt, as their time comes; goes on until the log fails. May be dropped at any time.
+    async fn sweep(&self) -> LogError {
+        loop {
+            let leases = match self.lease(SWEEP_EVENTS).await {
+                Ok(leases) => leases,
+                Err(error) => return error,
+            };
+            let held: Vec<_> = leases.iter().map(|lease| HeldLease { trigger: &self.trigger, lease }).collect();
+            let (mut ended, mut wait) = (false, SWEEP_EVERY.0);
+            for lease in &leases {
+                match attempt::without_call(&self.parts, &self.trigger, &self.handshake, lease) {
+                    Ok(settlement) => {
+                        ended = true;
+                        if let Err(error) = self.trigger.consumer.settle(lease, settlement).await {
+                            return error;
+                        }
+                    }
+                    Err(left) => wait = wait.min(left.unwrap_or(wait)),
+                }
+            }
+            drop(held);
+            if !ended {
+                tokio::time::sleep(wait.max(SWEEP_EVERY.1)).await;
+            }
+        }
+    }
+
+    async fn start(&self, attempts: &mut JoinSet<()>, ready: Ready, stop: &CancellationToken) {
+        let Ready { lease, slot, pass } = ready;
         let kib = (lease.record.body.len() / 1024 + 1).min(IN_FLIGHT_KIB) as u32;
         let room = tokio::select! {
             biased;
@@ -95,11 +178,18 @@ impl Worker {
             return;
         };
         let (parts, trigger, stop) = (self.parts.clone(), self.trigger.clone(), stop.clone());
+        let handshake = self.handshake.clone();
         attempts.spawn(async move {
             let _held = (slot, room);
             // Dropped also when the attempt panics: the event is handed out again then, and not held for ever.
             let held = HeldLease { trigger: &trigger, lease: &lease };
-            let settlement = attempt::run(&parts, &trigger, &lease).await;
+            let attempt::Verdict { settlement, finding, after } =
+                attempt::run(&parts, &trigger, &handshake, &lease).await;
+            let wait = |openings| {
+                let jitter = retry::jitter(parts.seed, lease.record.sequence.get(), openings);
+                retry::pause(&trigger.resource.spec.delivery, openings, after, jitter)
+            };
+            pass.report(finding, Instant::now(), wait);
             settle(&trigger, &lease, settlement, &stop).await;
             drop(held);
         });

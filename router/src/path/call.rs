@@ -21,7 +21,7 @@ use super::outcome::Failure;
 pub const HOPS_MAX: u8 = 16;
 
 /// How many events one delivery attempt may cause, replies and publishes together (`threats.md` section 7).
-pub const EMISSIONS_MAX: u32 = 16;
+pub const EMISSIONS_MAX: usize = 16;
 
 /// Everything that happens, on its way through [`super::pipeline::handle`].
 #[derive(Debug)]
@@ -135,7 +135,8 @@ pub struct Cause {
     sequence: Sequence,
     trigger: Namespaced,
     role: Role,
-    emitted: Mutex<Emitted>,
+    /// Shared by all that is published in one attempt.
+    emitted: Arc<Mutex<Emitted>>,
 }
 
 /// Who publishes on behalf of a delivery.
@@ -151,7 +152,7 @@ enum Role {
 
 #[derive(Debug, Default)]
 struct Emitted {
-    publishes: u32,
+    events: usize,
     contents: Vec<[u8; 32]>,
 }
 
@@ -161,9 +162,11 @@ impl Cause {
         Self::of(topic, sequence, trigger, Role::Subscriber)
     }
 
-    /// The cause of the subscriber's reply.
-    pub fn reply(topic: Namespaced, sequence: Sequence, trigger: Namespaced) -> Arc<Self> {
-        Self::of(topic, sequence, trigger, Role::Reply)
+    /// The cause of the reply of a subscriber, whose own cause this is.
+    pub fn reply(&self) -> Arc<Self> {
+        let Self { topic, sequence, trigger, emitted, .. } = self;
+        let (topic, trigger, emitted) = (topic.clone(), trigger.clone(), emitted.clone());
+        Arc::new(Self { topic, sequence: *sequence, trigger, role: Role::Reply, emitted })
     }
 
     /// The cause of a dead letter's copy.
@@ -187,14 +190,19 @@ impl Cause {
     }
 
     fn of(topic: Namespaced, sequence: Sequence, trigger: Namespaced, role: Role) -> Arc<Self> {
-        Arc::new(Self { topic, sequence, trigger, role, emitted: Mutex::default() })
+        Arc::new(Self { topic, sequence, trigger, role, emitted: Arc::default() })
     }
 
-    /// Counts one publish; `false` when the attempt has published [`EMISSIONS_MAX`] times already.
-    pub fn may_publish(&self) -> bool {
+    /// Counts events that the attempt publishes; `false`, and they do not count, when those would be more than
+    /// [`EMISSIONS_MAX`].
+    pub fn may_publish(&self, events: usize) -> bool {
         let mut emitted = self.emitted();
-        emitted.publishes += 1;
-        emitted.publishes <= EMISSIONS_MAX
+        let all = emitted.events.saturating_add(events);
+        if all > EMISSIONS_MAX {
+            return false;
+        }
+        emitted.events = all;
+        true
     }
 
     /// The dedupe id of an event published in this attempt. There is one reply and one copy, so these have a name. What
@@ -253,17 +261,23 @@ mod tests {
 
     #[test]
     fn there_is_one_reply_and_one_copy_whatever_they_hold() {
-        assert_eq!(of(Cause::reply).derived_id([1; 32]), of(Cause::reply).derived_id([2; 32]));
+        let reply = of(Cause::subscriber).reply();
+        assert_eq!(reply.derived_id([1; 32]), reply.derived_id([2; 32]));
         let copy = |attempt| {
             of(|topic, sequence, trigger| Cause::dead_letter(topic, sequence, trigger, 3)).derived_id([attempt; 32])
         };
         assert_eq!(copy(1), "derived/default/orders/7/default/bill/dead/3");
-        assert_ne!(copy(1), of(Cause::reply).derived_id([1; 32]));
+        assert_ne!(copy(1), reply.derived_id([1; 32]));
     }
 
     #[test]
-    fn an_attempt_publishes_so_often_and_no_more() {
+    fn an_attempt_publishes_so_many_events_and_no_more() {
         let cause = of(Cause::subscriber);
-        assert_eq!((0..100).filter(|_| cause.may_publish()).count(), EMISSIONS_MAX as usize);
+        assert!(!cause.may_publish(EMISSIONS_MAX + 1), "one batch does not get round it");
+        assert!(cause.may_publish(EMISSIONS_MAX - 1));
+        assert!(cause.reply().may_publish(1), "the reply is one of them");
+        assert!(!cause.may_publish(1) && !cause.reply().may_publish(1));
+        assert!(cause.may_publish(0));
+        assert!(of(Cause::subscriber).may_publish(1), "each attempt counts by itself");
     }
 }

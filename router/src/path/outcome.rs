@@ -77,6 +77,7 @@ reasons! {
     UpConnect "UP_CONNECT" 502 Unavailable "the address outside could not be reached";
     UpReset "UP_RESET_AFTER" 502 Unavailable "the address outside broke the exchange off";
     UpTimeout "UP_TIMEOUT" 504 Unavailable "the address outside did not answer in time";
+    UpNoConsent "UP_NO_CONSENT" 502 Unavailable "the address outside takes no events from here";
     CallerGone "CALLER_GONE" 499 Allow "the caller left before the answer";
     Draining "DRAINING" 503 Unavailable "the node is shutting down";
     Internal "INTERNAL" 500 Unavailable "the mesh failed";
@@ -107,6 +108,11 @@ impl Verdict {
 }
 
 impl Reason {
+    /// The reason with this code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+
     /// The code a caller learns: every refusal by policy looks alike from outside.
     pub fn outside_code(self) -> &'static str {
         if self.is_policy() { "AUTHZ_DENIED" } else { self.code() }
@@ -132,7 +138,11 @@ impl Reason {
             reason if reason.is_policy() => Disposition::Deny,
             Reason::EgressDenied | Reason::EnvelopeUnproven => Disposition::Deny,
             Reason::EventLoop | Reason::CallCycle | Reason::AuthnInvalid | Reason::AuthnExpired => Disposition::Dead,
-            _ => Disposition::Retry { after: None },
+            Reason::UpConnect | Reason::UpTimeout | Reason::UpNoConsent | Reason::FnTimeout => {
+                Disposition::Unavailable { after: None }
+            }
+            reason if matches!(reason.status().as_u16(), 429 | 503) => Disposition::Unavailable { after: None },
+            _ => Disposition::Retry,
         }
     }
 }
@@ -287,8 +297,10 @@ impl Outcome {
 pub enum Disposition {
     /// It was taken: settle it as delivered.
     Ack,
-    /// Try again by the trigger's schedule, not before `after`.
-    Retry {
+    /// The subscriber failed on it: try again by the trigger's schedule, `retry` times.
+    Retry,
+    /// The subscriber was not there, or has no room: pause the trigger and try again, without counting it.
+    Unavailable {
         /// The subscriber's Retry-After, if it gave one.
         after: Option<Duration>,
     },
@@ -303,7 +315,7 @@ impl Disposition {
     pub fn of(outcome: &Outcome, retry_after: Option<Duration>) -> Self {
         match &outcome.failure {
             Some(failure) => match (failure.reason.disposition(), failure.after) {
-                (Disposition::Retry { after: None }, after) => Disposition::Retry { after },
+                (Disposition::Unavailable { after: None }, after) => Disposition::Unavailable { after },
                 (other, _) => other,
             },
             None => Self::of_status(outcome.status, retry_after),
@@ -311,12 +323,13 @@ impl Disposition {
     }
 
     /// Knative's table of response codes (eventing data plane, "Event Reply Status Codes"): 2xx is taken; 404, 408,
-    /// 409, 429 and 5xx are tried again; everything else is not. Retry-After counts on 429 and 503 only.
+    /// 409, 429 and 5xx are tried again; everything else is not. 429 and 503 say that the subscriber takes nothing at
+    /// present; Retry-After counts on these only.
     pub fn of_status(status: StatusCode, retry_after: Option<Duration>) -> Self {
         match status.as_u16() {
             200..=299 => Self::Ack,
-            429 | 503 => Self::Retry { after: retry_after },
-            404 | 408 | 409 | 500..=599 => Self::Retry { after: None },
+            429 | 503 => Self::Unavailable { after: retry_after },
+            404 | 408 | 409 | 500..=599 => Self::Retry,
             _ => Self::Dead,
         }
     }
@@ -328,7 +341,6 @@ mod tests {
 
     #[test]
     fn the_table_of_response_codes_is_knatives() {
-        let retry = Disposition::Retry { after: None };
         let check = |status: u16, expect: Disposition| {
             let status = StatusCode::from_u16(status).expect("a status");
             assert_eq!(Disposition::of_status(status, None), expect, "{status}");
@@ -336,8 +348,11 @@ mod tests {
         for status in [200, 201, 202, 204, 299] {
             check(status, Disposition::Ack);
         }
-        for status in [404, 408, 409, 429, 500, 502, 503, 504, 599] {
-            check(status, retry);
+        for status in [404, 408, 409, 500, 502, 504, 599] {
+            check(status, Disposition::Retry);
+        }
+        for status in [429, 503] {
+            check(status, Disposition::Unavailable { after: None });
         }
         for status in [100, 300, 301, 307, 308, 400, 401, 403, 405, 410, 413, 415, 422, 451, 499] {
             check(status, Disposition::Dead);
@@ -347,9 +362,39 @@ mod tests {
     #[test]
     fn retry_after_counts_on_429_and_503_only() {
         let after = Some(Duration::from_secs(7));
-        for (status, expect) in [(429, after), (503, after), (500, None), (404, None)] {
+        for (status, expect) in [
+            (429, Disposition::Unavailable { after }),
+            (503, Disposition::Unavailable { after }),
+            (500, Disposition::Retry),
+            (404, Disposition::Retry),
+        ] {
             let status = StatusCode::from_u16(status).expect("a status");
-            assert_eq!(Disposition::of_status(status, after), Disposition::Retry { after: expect }, "{status}");
+            assert_eq!(Disposition::of_status(status, after), expect, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_from_what_fails() {
+        let check = |reason: Reason, expect: Disposition| {
+            let outcome = Outcome::classify::<()>(&Err(Failure::hidden(reason, "")));
+            assert_eq!(Disposition::of(&outcome, None), expect, "{}", reason.code());
+        };
+        let unavailable = Disposition::Unavailable { after: None };
+        for reason in [Reason::UpConnect, Reason::UpTimeout, Reason::FnTimeout, Reason::ColdTimeout, Reason::LimitQueue]
+        {
+            check(reason, unavailable);
+        }
+        for reason in [Reason::TopicFull, Reason::LimitRate, Reason::LogUnavailable, Reason::Draining] {
+            check(reason, unavailable);
+        }
+        for reason in [Reason::FnTrap, Reason::FnCpu, Reason::FnMemory, Reason::FnBadResponse, Reason::UpReset] {
+            check(reason, Disposition::Retry);
+        }
+        for reason in [Reason::EventLoop, Reason::CallCycle] {
+            check(reason, Disposition::Dead);
+        }
+        for reason in [Reason::AuthzDenyRule, Reason::AuthzNoAllow, Reason::EgressDenied, Reason::EnvelopeUnproven] {
+            check(reason, Disposition::Deny);
         }
     }
 

@@ -14,6 +14,7 @@ use weft_functions::value::{Name, Namespaced};
 use weft_runtime::Revision;
 
 use super::call::Target;
+use super::circuit::Circuit;
 use super::outcome::Failure;
 use super::policy::PolicyIndex;
 use super::quota::{Place, Usage};
@@ -104,6 +105,8 @@ pub struct DeployedTrigger {
     pub identity: SpiffeId,
     /// What keeps its position.
     pub consumer: Arc<dyn Consumer>,
+    /// Whether its target takes events at present. It goes with the destination.
+    pub circuit: Arc<Circuit>,
 }
 
 /// A namespace with a document of its own.

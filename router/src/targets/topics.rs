@@ -39,8 +39,8 @@ pub async fn publish(
     if let Some(namespace) = namespace {
         charge(namespace, &call, events.iter().map(weight).sum())?;
     }
-    if call.cause.as_ref().is_some_and(|cause| !cause.may_publish()) {
-        return Err(Failure::open(Reason::EventLoop, format!("one delivery publishes at most {EMISSIONS_MAX} times")));
+    if call.cause.as_ref().is_some_and(|cause| !cause.may_publish(events.len())) {
+        return Err(Failure::open(Reason::EventLoop, format!("one delivery publishes at most {EMISSIONS_MAX} events")));
     }
     let seal = envelopes.seal(&topic.name, &call.caller, call.hops, &topic.resource.spec.keep_claims);
     let records = events.iter().map(|event| {

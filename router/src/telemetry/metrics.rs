@@ -1,6 +1,8 @@
 //! The numbers of the node, in one registry. Calls of every verb count in one family; what functions and triggers are
 //! doing is read from them when somebody scrapes, so that one scrape is one consistent view.
 
+mod triggers;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use prometheus::{
 use weft_functions::value::Namespaced;
 use weft_runtime::ColdStart;
 
+use self::triggers::Triggers;
 use crate::path::outcome::Outcome;
 use crate::path::policy::Labels;
 use crate::path::snapshot::Snapshot;
@@ -30,9 +33,7 @@ pub struct Metrics {
     explained: IntCounterVec,
     guest_lines_dropped: IntCounterVec,
     function_instances: IntGaugeVec,
-    trigger_accepted: IntCounterVec,
-    trigger_events: IntCounterVec,
-    trigger_pending: IntGaugeVec,
+    triggers: Triggers,
     topic_deduplicated: IntCounterVec,
     scrape: Mutex<()>,
 }
@@ -87,26 +88,12 @@ impl Metrics {
                 "Live stores of a function, plus one while it is loaded and idle.",
                 &["namespace", "function"],
             )?,
-            trigger_accepted: counter(
-                "weft_trigger_events_accepted_total",
-                "Events that a trigger has to bring to a terminal state.",
-                &["namespace", "trigger"],
-            )?,
-            trigger_events: counter(
-                "weft_trigger_events_total",
-                "Events that reached a terminal state.",
-                &["namespace", "trigger", "state"],
-            )?,
-            trigger_pending: gauge(
-                "weft_trigger_events_pending",
-                "Events that have not reached a terminal state.",
-                &["namespace", "trigger"],
-            )?,
             topic_deduplicated: counter(
                 "weft_topic_events_deduplicated_total",
                 "Events that were accepted before and not kept again.",
                 &["namespace", "topic"],
             )?,
+            triggers: Triggers::new(&registry)?,
             scrape: Mutex::default(),
             registry,
         })
@@ -157,7 +144,7 @@ impl Metrics {
         // One scrape at a time: the families filled here are emptied first.
         let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.read_functions(snapshot);
-        self.read_triggers(snapshot);
+        self.triggers.read(snapshot);
         self.read_topics(snapshot);
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
@@ -171,28 +158,6 @@ impl Metrics {
         for (name, function) in &snapshot.functions {
             let gauge = self.function_instances.with_label_values(&[name.namespace.as_str(), name.name.as_str()]);
             gauge.set(i64::from(function.revision.stats().instances));
-        }
-    }
-
-    fn read_triggers(&self, snapshot: &Snapshot) {
-        self.trigger_accepted.reset();
-        self.trigger_events.reset();
-        self.trigger_pending.reset();
-        for (name, trigger) in &snapshot.triggers {
-            let counters = trigger.consumer.counters();
-            let (namespace, name) = (name.namespace.as_str(), name.name.as_str());
-            self.trigger_accepted.with_label_values(&[namespace, name]).inc_by(counters.accepted);
-            self.trigger_pending.with_label_values(&[namespace, name]).set(counters.pending as i64);
-            for (state, count) in [
-                ("delivered", counters.delivered),
-                ("filtered", counters.filtered),
-                ("denied", counters.denied),
-                ("expired", counters.expired),
-                ("dead", counters.dead),
-                ("cancelled", counters.cancelled),
-            ] {
-                self.trigger_events.with_label_values(&[namespace, name, state]).inc_by(count);
-            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::{DEV, deny, explain, page};
 
 #[tokio::test]
 async fn each_trigger_says_what_it_did_with_an_event() {
-    let sink = Sink::answering(|_, _| Reply::status(503)).await;
+    let sink = Sink::answering(|_, _| Reply::status(500)).await;
     let slow = "delivery: { retry: 5, backoffDelay: PT600S, backoffMax: PT600S }";
     let text = manifest::function("hello", "hello", "")
         + &manifest::topic("orders", "")
@@ -43,7 +43,7 @@ async fn each_trigger_says_what_it_did_with_an_event() {
     assert_eq!(good["policy"]["deliver"]["verdict"], "allow", "{good:#}");
     assert_eq!(deliveries[1]["filter"], json!({ "result": "fail", "first_failing": "exact type=no" }));
     let later = &deliveries[2];
-    assert_eq!((&later["attempts"][0]["status"], &later["next"]["attempt"]), (&json!(503), &json!(2)), "{later:#}");
+    assert_eq!((&later["attempts"][0]["status"], &later["next"]["attempt"]), (&json!(500), &json!(2)), "{later:#}");
     assert!(later["next"]["at"].as_str().unwrap().ends_with('Z'), "{later:#}");
     let page = page(&node, &["delivery", "1", "--source", explained["event"]["source"].as_str().unwrap()]).await;
     for expect in [

@@ -6,6 +6,8 @@ import { createServer } from "node:http";
 const { HTTP } = createRequire(import.meta.url)("cloudevents");
 
 const server = createServer((request, response) => {
+  // The handshake of web hooks, which is no event.
+  if (request.method !== "POST") return response.writeHead(405).end();
   const pieces = [];
   request.on("data", (piece) => pieces.push(piece));
   request.on("end", () => {

@@ -180,17 +180,17 @@ fn triggers() {
     );
     check(
         &trigger(
-            "{ topic: a, url: 'ftp://x', path: /x, reply: b, delivery: { ordered: true, handshake: off, retries: 3, backoffDelay: 10m, deadLetter: {} } }",
+            "{ topic: a, url: 'ftp://x', path: /x, reply: b, delivery: { ordered: often, handshake: maybe, retries: 3, backoffDelay: 10m, deadLetter: {} } }",
         ),
         &[
             "4:24 bad_value spec.url: `spec.url` must be an absolute http or https address: it must begin with http:// or https://",
             "4:41 bad_value spec.path: `path` goes with `function`: write it into `url`",
             "4:52 wrong_type spec.reply: `spec.reply` must be a mapping, found text",
             "4:65 bad_value spec.delivery: `backoffDelay` (10m) is above `backoffMax` (5m)",
-            "4:76 unsupported spec.delivery.ordered: ordered delivery is not supported in this version: leave it out",
-            "4:93 unsupported spec.delivery.handshake: `handshake: off` is not supported in this version: leave it out",
-            "4:98 unknown_key spec.delivery.retries: unknown key `retries` in `spec.delivery`: expected one of retry, backoffPolicy, backoffDelay, backoffMax, timeout, deadLetter, ordered, inFlight, maxAge, retryAfterMax, handshake",
-            "4:141 missing_key spec.delivery.deadLetter.topic: `topic` is missing in `spec.delivery.deadLetter`",
+            "4:76 wrong_type spec.delivery.ordered: `spec.delivery.ordered` must be true or false, found text",
+            "4:94 bad_value spec.delivery.handshake: `spec.delivery.handshake` must be optional, required or off, found `maybe`",
+            "4:101 unknown_key spec.delivery.retries: unknown key `retries` in `spec.delivery`: expected one of retry, backoffPolicy, backoffDelay, backoffMax, timeout, deadLetter, ordered, inFlight, maxAge, retryAfterMax, handshake",
+            "4:144 missing_key spec.delivery.deadLetter.topic: `topic` is missing in `spec.delivery.deadLetter`",
         ],
     );
     check(

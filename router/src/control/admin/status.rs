@@ -2,6 +2,7 @@
 //! what is desired and not in force has zeros, and says why under `lacking`.
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use weft_functions::function::Function;
 use weft_functions::issuer::{Issuer, KeySource};
 use weft_functions::manifest::{Kind, Resource};
@@ -15,6 +16,7 @@ use super::super::desired::{Entry, Owner};
 use super::super::scale_log::ScaleChange;
 use super::super::timestamp::rfc3339;
 use super::AdminState;
+use crate::path::circuit::{Circuit, Standing};
 
 /// A resource as it was written, with its status.
 pub(super) fn resource(state: &AdminState, view: &View, entry: &Entry) -> Value {
@@ -112,8 +114,22 @@ fn of_trigger(view: &View, trigger: &Trigger) -> Value {
             Destination::Function { function, .. } => format!("function {function}"),
             Destination::Url(url) => url.to_string(),
         },
+        "circuit": deployed.map_or(Value::Null, |deployed| circuit(&deployed.circuit)),
         "ready": deployed.is_some(),
     })
+}
+
+/// Whether a trigger's target takes events, and when it is asked again if not.
+fn circuit(circuit: &Circuit) -> Value {
+    let now = Instant::now();
+    match circuit.standing(now) {
+        Standing::Closed => json!({ "state": "closed" }),
+        Standing::HalfOpen => json!({ "state": "half_open" }),
+        Standing::Open { cause, until } => {
+            let seconds = (until - now).as_secs_f64();
+            json!({ "state": "open", "cause": cause.as_str(), "seconds": (seconds * 1_000.0).round() / 1_000.0 })
+        }
+    }
 }
 
 fn of_policy(policy: &Policy) -> Value {

@@ -89,7 +89,9 @@ async fn deployed(parts: &Parts, before: &Snapshot, trigger: &Trigger) -> Result
     };
     let identity = parts.trust_domain.trigger(&name);
     let topic = trigger.spec.topic.clone();
-    Ok(Arc::new(DeployedTrigger { resource: trigger.clone(), name, topic, identity, consumer }))
+    let same_target = current.filter(|current| current.resource.spec.destination == trigger.spec.destination);
+    let circuit = same_target.map(|current| current.circuit.clone()).unwrap_or_default();
+    Ok(Arc::new(DeployedTrigger { resource: trigger.clone(), name, topic, identity, consumer, circuit }))
 }
 
 /// Opens the trigger's position. One on another topic is of what this trigger was before: its pending events are

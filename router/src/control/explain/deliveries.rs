@@ -16,6 +16,7 @@ use super::contract::Asking;
 use super::rehearsal::{consume, deliver, destination};
 use super::situation::ask;
 use crate::path::Mesh;
+use crate::path::attempts::PastAttempt;
 use crate::path::caller::Caller;
 use crate::path::snapshot::{DeployedTrigger, Snapshot};
 
@@ -264,9 +265,8 @@ async fn delivery(
         _ => None,
     };
     let (state, next) = standing(state, retry.as_ref(), dead.as_ref(), first_failing.is_some());
-    let last = dead.as_ref().map(|dead| Cause { fields: &dead.cause, at_ms: Some(dead.at_ms) });
-    let last = last.or_else(|| retry.as_ref().map(|retry| Cause { fields: &retry.cause, at_ms: None }));
-    let attempts = attempts(mesh, trigger, sequence, last);
+    let cause = dead.as_ref().map(|dead| &dead.cause).or_else(|| retry.as_ref().map(|retry| &retry.cause));
+    let attempts = attempts(mesh, trigger, sequence, cause.map_or(&[], Vec::as_slice));
     let asked = matches!(state, "filtered" | "before_start");
     let policy = event.filter(|_| !asked).map(|(event, caller)| Verdict {
         consume: ask(snapshot, consume(trigger, event, caller).question()),
@@ -327,36 +327,33 @@ fn covers(dead: &DeadRecord, sequence: Sequence) -> bool {
     }
 }
 
-/// How the last attempt is remembered in the log.
-struct Cause<'a> {
-    fields: &'a [(String, String)],
-    at_ms: Option<u64>,
-}
-
-/// The attempts that are still in memory, and the last one that the log remembers.
-fn attempts(mesh: &Arc<Mesh>, trigger: &DeployedTrigger, sequence: Sequence, last: Option<Cause<'_>>) -> Vec<Attempt> {
+/// The attempts that are known: those of which the log tells, and those that are still in memory.
+fn attempts(
+    mesh: &Arc<Mesh>,
+    trigger: &DeployedTrigger,
+    sequence: Sequence,
+    cause: &[(String, String)],
+) -> Vec<Attempt> {
+    let kept = PastAttempt::all(cause).into_iter().map(|past| Attempt {
+        at: past.at_ms.map(rfc3339),
+        status: past.status,
+        code: past.code.unwrap_or_else(|| "OK".to_owned()),
+        decision: past.decision,
+    });
+    let mut attempts: Vec<Attempt> = kept.collect();
     let made = mesh.records.decisions().of_delivery(&trigger.identity, sequence);
-    let mut attempts: Vec<Attempt> = made
-        .into_iter()
-        .filter(|(_, kept)| kept.verb == Verb::Deliver || kept.reason.is_some())
-        .map(|(number, kept)| Attempt {
-            at: Some(rfc3339(kept.at_ms)),
-            status: Some(kept.status),
-            code: kept.reason.map_or("OK", |reason| reason.code()).to_owned(),
-            decision: Some(mesh.records.id(number).to_string()),
-        })
-        .collect();
-    let Some(Cause { fields, at_ms }) = last else { return attempts };
-    let of = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let last = Attempt {
-        at: at_ms.map(rfc3339),
-        status: of("status").and_then(|status| status.parse().ok()),
-        code: of("code").unwrap_or_else(|| "OK".to_owned()),
-        decision: of("decision"),
-    };
-    let known = last.decision.is_some() && attempts.iter().any(|attempt| attempt.decision == last.decision);
-    if !known {
-        attempts.push(last);
+    for (number, kept) in made.into_iter().filter(|(_, kept)| kept.verb == Verb::Deliver || kept.reason.is_some()) {
+        let decision = mesh.records.id(number).to_string();
+        if !attempts.iter().any(|attempt| attempt.decision.as_ref() == Some(&decision)) {
+            attempts.push(Attempt {
+                at: Some(rfc3339(kept.at_ms)),
+                status: Some(kept.status),
+                code: kept.reason.map_or("OK", |reason| reason.code()).to_owned(),
+                decision: Some(decision),
+            });
+        }
     }
+    // Times of one length, so their texts have their order; what has none is older.
+    attempts.sort_by(|one, other| one.at.cmp(&other.at));
     attempts
 }
