@@ -122,6 +122,11 @@ impl Expression {
         result.and_then(|value| self.truth(value)).unwrap_or(false)
     }
 
+    /// An attribute and the text it must be equal to for the expression to hold, if one can be told without an event.
+    pub fn required(&self) -> Option<(&str, &str)> {
+        self.0.root.required(&self.0.text)
+    }
+
     /// Why [`Self::holds`] is not true; `None` when it is.
     pub fn refusal<'a>(&'a self, attributes: &'a dyn Attributes) -> Option<Refusal<'a>> {
         let mut evaluator = Evaluator::new(attributes);

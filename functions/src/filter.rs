@@ -3,12 +3,14 @@
 //!
 //! Pure and separate from delivery, so that `explain` and the live path ask the same question.
 
+mod index;
 mod read;
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
+pub use self::index::FilterIndex;
 use crate::cesql::{Expression, Refusal};
 use crate::event::Event;
 
@@ -69,6 +71,11 @@ impl FilterVerdict {
 }
 
 impl Filters {
+    /// Whether the event is delivered, without words.
+    pub fn pass(&self, event: &Event) -> bool {
+        self.0.iter().all(|filter| filter.passes(event))
+    }
+
     /// Judges one event. The words of the verdict are built only when it fails.
     pub fn evaluate(&self, event: &Event) -> FilterVerdict {
         match self.0.iter().find(|filter| !filter.passes(event)) {

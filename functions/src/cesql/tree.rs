@@ -81,6 +81,24 @@ impl Node {
         }
     }
 
+    /// An attribute and the text that it must be equal to for this to be true, if one is plain to see: this is such a
+    /// comparison, or a row of `AND`s with one among its terms. `text` is that of the whole expression.
+    pub(super) fn required<'a>(&'a self, text: &'a str) -> Option<(&'a str, &'a str)> {
+        let Kind::Row(first, steps) = &self.kind else { return None };
+        let other = |step: &Step| matches!(step.operation, Operation::Logic(Logic::Or | Logic::Xor, _));
+        if steps.iter().any(other) {
+            return None;
+        }
+        if !steps.iter().any(|step| matches!(step.operation, Operation::Logic(..))) {
+            return equality(first, steps);
+        }
+        let terms = self.conjuncts(text);
+        terms.into_iter().find_map(|(_, node, steps)| match steps {
+            [] => node.required(text),
+            steps => equality(node, steps),
+        })
+    }
+
     /// The terms between the `AND`s of a row: the text of each, and its term and steps. `text` is that of the whole
     /// expression, of which this is the root.
     pub(super) fn conjuncts<'a>(&'a self, text: &'a str) -> Vec<(&'a str, &'a Node, &'a [Step])> {
@@ -97,5 +115,15 @@ impl Node {
             }
         }
         terms
+    }
+}
+
+/// The attribute and the text of a comparison `attribute = 'text'`, either way round.
+fn equality<'a>(first: &'a Node, steps: &'a [Step]) -> Option<(&'a str, &'a str)> {
+    let [Step { operation: Operation::Compare(Comparison::Equal, second), .. }] = steps else { return None };
+    match (&first.kind, &second.kind) {
+        (Kind::Attribute(name), Kind::Literal(Value::String(value)))
+        | (Kind::Literal(Value::String(value)), Kind::Attribute(name)) => Some((name, value)),
+        _ => None,
     }
 }

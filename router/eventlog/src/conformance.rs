@@ -32,6 +32,7 @@ pub async fn check<F: Future<Output = Arc<dyn EventLog>>>(make: impl Fn() -> F) 
     starts(make().await.as_ref()).await?;
     settlements(make().await.as_ref()).await?;
     order(make().await.as_ref()).await?;
+    sorting(make().await).await?;
     handles(make().await.as_ref()).await?;
     waiting(make().await).await?;
     deletions(make().await.as_ref()).await?;
@@ -179,6 +180,7 @@ async fn settlements(log: &dyn EventLog) -> Outcome {
     consumer.settle(&leases[2], Settlement::Dead { state: Terminal::Denied, cause: cause.clone() }).await?;
     consumer.settle(&leases[3], retry.clone()).await?;
     consumer.release(&leases[4]);
+    assert_eq!(consumer.first_new(), Sequence::new(6));
     let twice = consumer.settle(&leases[0], Settlement::Done(Terminal::Delivered)).await;
     assert!(matches!(twice, Err(LogError::NotLeased { .. })), "{twice:?}");
     let again = [lease(consumer, 1).await?, lease(consumer, 1).await?].concat();
@@ -234,6 +236,25 @@ async fn order(log: &dyn EventLog) -> Outcome {
     consumer.settle(&third[0], Settlement::Dead { state: Terminal::Dead, cause: vec![] }).await?;
     assert_eq!(bodies(&in_order().await?), [b"a2"]);
     assert_eq!(bodies(&lease(consumer, 9).await?), [b"a3"], "without order nothing waits");
+    Ok(())
+}
+
+async fn sorting(log: Arc<dyn EventLog>) -> Outcome {
+    let topic = log.topic("ns/orders", TopicConfig::default()).await?;
+    let consumer = log.consumer("ns/bill", "ns/orders", Start::End).await?;
+    assert_eq!(consumer.hold(), Sequence::FIRST);
+    append(topic.as_ref(), &["a", "b", "c"]).await?;
+    let waiter = consumer.clone();
+    let waits = tokio::spawn(async move { waiter.lease(9).await });
+    assert!(tokio::time::timeout(Duration::from_millis(5), consumer.lease(9)).await.is_err(), "nothing is sorted");
+    assert_eq!(consumer.sort(Sequence::new(4), &[Sequence::new(2)]), Sequence::new(4));
+    let got = tokio::time::timeout(PATIENCE, waits).await???;
+    assert_eq!(bodies(&got), [b"b"]);
+    let counters = Counters { accepted: 3, filtered: 2, pending: 1, ..Counters::default() };
+    assert_eq!(consumer.counters(), counters);
+    append(topic.as_ref(), &["d"]).await?;
+    consumer.unhold();
+    assert_eq!(bodies(&lease(consumer.as_ref(), 9).await?), [b"d"]);
     Ok(())
 }
 

@@ -198,6 +198,20 @@ pub trait Consumer: Send + Sync {
     /// As [`Consumer::lease`].
     async fn lease_in_order(&self, max: usize) -> Result<Vec<Lease>, LogError>;
 
+    /// Hands out new events only as far as somebody has sorted them, from now on: see [`Consumer::sort`]. Gives the first
+    /// that is not sorted.
+    fn hold(&self) -> Sequence;
+
+    /// Sorts the events from the first that is not sorted to `until`: those in `passing` (ascending) are handed out, all
+    /// others that wait end as [`Terminal::Filtered`]. That is not written down by itself: after a kill, events are to be
+    /// sorted again that no position covers, and retention spares them until one does. Gives the first that is not
+    /// sorted then: no further than before where so many events wait or have ended out of order that no more fit
+    /// ([`MAX_OUTSTANDING`]), and while nobody holds.
+    fn sort(&self, until: Sequence, passing: &[Sequence]) -> Sequence;
+
+    /// Hands out all new events again.
+    fn unhold(&self);
+
     /// Gives an event back; the attempt does not count. A lease that is not held is ignored.
     fn release(&self, lease: &Lease);
 
@@ -223,6 +237,10 @@ pub trait Consumer: Send + Sync {
     /// # Errors
     /// `Io`, `Closed`.
     async fn retry_of(&self, sequence: Sequence) -> Result<Option<RetryRecord>, LogError>;
+
+    /// The first event that was not handed out since the consumer was opened. Of those before, some may have been given
+    /// back, or wait for others of their key.
+    fn first_new(&self) -> Sequence;
 
     /// Where the event stands; `None` when it is before the consumer's start or not appended yet.
     fn state_of(&self, sequence: Sequence) -> Option<EventState>;

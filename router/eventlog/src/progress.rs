@@ -83,6 +83,8 @@ pub(crate) struct Progress {
     retries_first: bool,
     /// Who waits for whom, if events with equal keys are handed out one after the other.
     lines: Option<Lines>,
+    /// Nothing at or above is handed out for the first time.
+    held_from: Option<u64>,
 }
 
 /// An event on lease.
@@ -109,9 +111,21 @@ impl Progress {
     ) -> Self {
         let due = retries.iter().map(|(sequence, retry)| (retry.ready_at, *sequence)).collect();
         let (leased, returned) = (HashMap::new(), BTreeSet::new());
-        let (cursor, retries_first, lines) = (floor, false, None);
-        let mut progress =
-            Self { start, floor, passed, ended, retries, due, leased, returned, cursor, retries_first, lines };
+        let (cursor, retries_first, lines, held_from) = (floor, false, None, None);
+        let mut progress = Self {
+            start,
+            floor,
+            passed,
+            ended,
+            retries,
+            due,
+            leased,
+            returned,
+            cursor,
+            retries_first,
+            lines,
+            held_from,
+        };
         progress.rise();
         progress
     }
@@ -145,6 +159,7 @@ impl Progress {
             .map(|held| held + self.leased.len())
             .map(|held| MAX_OUTSTANDING.saturating_sub(held))
             .fold(max.saturating_sub(fresh.len()), usize::min);
+        let next = self.held_from.map_or(next, |held_from| held_from.min(next));
         let mut sequence = self.waiting_from(self.cursor);
         for _ in 0..room {
             if sequence >= next {
@@ -223,6 +238,46 @@ impl Progress {
         unknown
     }
 
+    /// Hands out new events only below what is sorted, from now on. The first that is not.
+    pub(crate) fn hold(&mut self) -> u64 {
+        let first = self.waiting_from(self.cursor);
+        *self.held_from.get_or_insert(first)
+    }
+
+    /// Hands out all new events again.
+    pub(crate) fn unhold(&mut self) {
+        self.held_from = None;
+    }
+
+    /// Whether new events are handed out only as far as they are sorted.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held_from.is_some()
+    }
+
+    /// Ends what waits below `until` and is not sorted, but for `passing`, as filtered. The first that is not sorted then,
+    /// and how many ended.
+    pub(crate) fn sort(&mut self, until: u64, passing: &[u64]) -> (u64, u64) {
+        let Some(from) = self.held_from else { return (until, 0) };
+        // Each event that passes may leave a range of its own before it.
+        if until <= from || self.passed.len() + passing.len() >= MAX_OUTSTANDING / 2 {
+            return (from, 0);
+        }
+        let (mut first, mut ended) = (from, 0);
+        for stop in passing.iter().copied().filter(|passing| (from..until).contains(passing)).chain([until]) {
+            if first < stop {
+                ended += self.end_waiting(first, stop, Terminal::Filtered);
+            }
+            first = stop + 1;
+        }
+        self.held_from = Some(until);
+        (until, ended)
+    }
+
+    /// The first event that was not handed out since this was made.
+    pub(crate) fn first_new(&self) -> u64 {
+        self.waiting_from(self.cursor)
+    }
+
     fn is_first(&self, sequence: u64) -> bool {
         self.lines.as_ref().is_none_or(|lines| lines.is_first(sequence))
     }
@@ -287,7 +342,7 @@ impl Progress {
         }
         self.leased.remove(&sequence);
         self.pass(sequence, sequence + 1);
-        self.ended.add(state, 1);
+        self.ended.count(state, 1);
         self.leave_line(sequence);
         true
     }
@@ -312,7 +367,7 @@ impl Progress {
             }
             from = stop + 1;
         }
-        self.ended.add(state, lost);
+        self.ended.count(state, lost);
         self.leave_lines(first, until);
         lost
     }

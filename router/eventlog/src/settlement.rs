@@ -1,6 +1,8 @@
 //! What a consumer is handed and what it says in return. Separate from the traits because these are plain values that
 //! the delivery code passes around.
 
+use std::ops::Add;
+
 use crate::accepted::Sequence;
 use crate::error::LogError;
 use crate::record::Record;
@@ -149,7 +151,7 @@ impl Counters {
     }
 
     /// Counts `events` more as ended in `state`.
-    pub(crate) fn add(&mut self, state: Terminal, events: u64) {
+    pub(crate) fn count(&mut self, state: Terminal, events: u64) {
         let count = match state {
             Terminal::Delivered => &mut self.delivered,
             Terminal::Filtered => &mut self.filtered,
@@ -159,6 +161,24 @@ impl Counters {
             Terminal::Cancelled => &mut self.cancelled,
         };
         *count += events;
+    }
+}
+
+/// The accounts of two consumers as one.
+impl Add for Counters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            accepted: self.accepted + other.accepted,
+            delivered: self.delivered + other.delivered,
+            filtered: self.filtered + other.filtered,
+            denied: self.denied + other.denied,
+            expired: self.expired + other.expired,
+            dead: self.dead + other.dead,
+            cancelled: self.cancelled + other.cancelled,
+            pending: self.pending + other.pending,
+        }
     }
 }
 

@@ -64,6 +64,8 @@ struct State {
     flush_planned: bool,
     /// Entries written since the last position.
     entries: u64,
+    /// Events sorted out since the last position, which nothing else names.
+    sorted_out: u64,
     handle: Weak<ConsumerHandle>,
 }
 
@@ -101,7 +103,15 @@ impl LocalConsumer {
         let floor = Arc::new(AtomicU64::new(progress.floor));
         lock(&topic.shared.floors).insert(name.to_owned(), floor.clone());
         let (buffer, handle) = (Vec::new(), Weak::new());
-        let state = Mutex::new(State { closed: false, progress, buffer, flush_planned: false, entries: 0, handle });
+        let state = Mutex::new(State {
+            closed: false,
+            progress,
+            buffer,
+            flush_planned: false,
+            entries: 0,
+            sorted_out: 0,
+            handle,
+        });
         let (changed, fetching, flushing, writing) = Default::default();
         let name = name.to_owned();
         Ok(Self { name, topic, clock, epoch, ledger, state, changed, fetching, flushing, writing, floor })
@@ -198,6 +208,8 @@ impl LocalConsumer {
             tokio::pin!(changed);
             changed.as_mut().enable();
             next.borrow_and_update();
+            // Whoever sorts wakes this one up.
+            let held = lock(&self.state).progress.is_held();
             match self.try_lease(max.max(1), ordered).await? {
                 Some(leases) if leases.is_empty() => continue,
                 Some(leases) => return Ok(leases),
@@ -205,7 +217,7 @@ impl LocalConsumer {
             }
             tokio::select! {
                 () = changed => {}
-                _ = next.changed() => {}
+                _ = next.changed(), if !held => {}
                 () = tokio::time::sleep_until(self.wake()) => {}
             }
         }
@@ -301,6 +313,20 @@ impl Consumer for ConsumerHandle {
         self.0.lease(max, true).await
     }
 
+    fn hold(&self) -> Sequence {
+        Sequence::new(lock(&self.0.state).progress.hold())
+    }
+
+    fn sort(&self, until: Sequence, passing: &[Sequence]) -> Sequence {
+        let passing: Vec<u64> = passing.iter().map(|sequence| sequence.get()).collect();
+        self.0.sort(until.get(), &passing)
+    }
+
+    fn unhold(&self) {
+        lock(&self.0.state).progress.unhold();
+        self.0.changed.notify_waiters();
+    }
+
     fn release(&self, lease: &Lease) {
         lock(&self.0.state).progress.give_back(lease.record.sequence.get());
         self.0.changed.notify_waiters();
@@ -350,6 +376,10 @@ impl Consumer for ConsumerHandle {
             first_failure_ms: retry.first_failure_ms,
             cause: failure.cause,
         }))
+    }
+
+    fn first_new(&self) -> Sequence {
+        Sequence::new(lock(&self.0.state).progress.first_new())
     }
 
     fn state_of(&self, sequence: Sequence) -> Option<EventState> {

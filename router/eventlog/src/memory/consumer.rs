@@ -119,6 +119,8 @@ impl Shared {
             tokio::pin!(changed);
             changed.as_mut().enable();
             next.borrow_and_update();
+            // Whoever sorts wakes this one up.
+            let held = lock(&self.state).progress.is_held();
             let wake = match self.try_lease(max.max(1), ordered)? {
                 Ok(leases) if leases.is_empty() => continue,
                 Ok(leases) => return Ok(leases),
@@ -126,7 +128,7 @@ impl Shared {
             };
             tokio::select! {
                 () = changed => {}
-                _ = next.changed() => {}
+                _ = next.changed(), if !held => {}
                 () = tokio::time::sleep_until(wake) => {}
             }
         }
@@ -160,6 +162,24 @@ impl Consumer for MemoryConsumer {
 
     async fn lease_in_order(&self, max: usize) -> Result<Vec<Lease>, LogError> {
         self.0.lease(max, true).await
+    }
+
+    fn hold(&self) -> Sequence {
+        Sequence::new(lock(&self.0.state).progress.hold())
+    }
+
+    fn sort(&self, until: Sequence, passing: &[Sequence]) -> Sequence {
+        let passing: Vec<u64> = passing.iter().map(|sequence| sequence.get()).collect();
+        let (sorted, _) = lock(&self.0.state).progress.sort(until.get(), &passing);
+        if !passing.is_empty() {
+            self.0.changed.notify_waiters();
+        }
+        Sequence::new(sorted)
+    }
+
+    fn unhold(&self) {
+        lock(&self.0.state).progress.unhold();
+        self.0.changed.notify_waiters();
     }
 
     fn release(&self, lease: &Lease) {
@@ -220,6 +240,10 @@ impl Consumer for MemoryConsumer {
             first_failure_ms: retry.first_failure_ms,
             cause: cause.clone(),
         }))
+    }
+
+    fn first_new(&self) -> Sequence {
+        Sequence::new(lock(&self.0.state).progress.first_new())
     }
 
     fn state_of(&self, sequence: Sequence) -> Option<EventState> {

@@ -181,3 +181,47 @@ fn events_that_wait_for_others_are_bounded() {
     progress.end(1, Terminal::Delivered);
     assert_eq!(progress.fresh(u64::MAX, 1), [2]);
 }
+
+#[test]
+fn what_is_held_is_handed_out_as_it_is_sorted() {
+    let mut progress = Progress::new(1);
+    assert_eq!(progress.sort(5, &[]), (5, 0), "nobody holds");
+    progress.take(1, None);
+    assert_eq!(progress.hold(), 2);
+    assert_eq!(progress.fresh(9, 9), [0_u64; 0]);
+    assert_eq!(progress.sort(6, &[3, 5, 8]), (6, 2), "2 and 4");
+    assert_eq!(progress.fresh(9, 9), [3, 5]);
+    assert_eq!(progress.sort(4, &[]), (6, 0), "it is sorted already");
+    progress.take(3, None);
+    progress.give_back(3);
+    assert_eq!(progress.fresh(9, 9), [3, 5], "what was given back was handed out before");
+    assert_eq!(progress.sort(9, &[]), (9, 3));
+    assert_eq!(progress.hold(), 9, "holding again changes nothing");
+    let counters = progress.counters(9);
+    assert_eq!((counters.accepted, counters.filtered, counters.pending), (8, 5, 3));
+    progress.unhold();
+    assert_eq!(progress.fresh(12, 9), [3, 5, 9, 10, 11]);
+}
+
+#[test]
+fn no_more_is_sorted_than_has_room() {
+    let mut progress = Progress::new(1);
+    progress.hold();
+    let (mut sorted, mut rounds) = (1, 0);
+    loop {
+        // One event in two passes, and none is taken.
+        let passing: Vec<u64> = (sorted..sorted + 100).step_by(2).collect();
+        let (until, _) = progress.sort(sorted + 100, &passing);
+        if until == sorted {
+            break;
+        }
+        (sorted, rounds) = (until, rounds + 1);
+    }
+    assert!((300..700).contains(&rounds), "{rounds}");
+    assert!(progress.passed.len() < MAX_OUTSTANDING);
+    for sequence in progress.fresh(u64::MAX, 1_000) {
+        progress.take(sequence, None);
+        progress.end(sequence, Terminal::Delivered);
+    }
+    assert!(progress.sort(sorted + 100, &[]).0 > sorted, "there is room again");
+}

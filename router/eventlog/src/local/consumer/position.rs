@@ -79,7 +79,7 @@ impl Position {
         let (start, floor) = (fields.u64()?, fields.u64()?);
         let mut ended = Counters::default();
         for state in Terminal::ALL {
-            ended.add(state, fields.u64()?);
+            ended.count(state, fields.u64()?);
         }
         let marks = Marks { settled: fields.u64()?, retries: fields.u64()?, dead: fields.u64()? };
         let mut passed = Ranges::default();

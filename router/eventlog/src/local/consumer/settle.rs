@@ -12,6 +12,10 @@ use crate::{MAX_BUFFERED_SETTLEMENTS, SETTLEMENT_DELAY};
 /// Entries between two positions: what opening a consumer reads at most, besides the position itself.
 const ENTRIES_PER_POSITION: u64 = 4_096;
 
+/// Events that are sorted out between two positions: what is sorted again after a kill, and how far the topic keeps more
+/// than is needed.
+const SORTED_PER_POSITION: u64 = 65_536;
+
 /// How long to wait after settlements could not be written: a full disk does not get space within milliseconds.
 const FLUSH_AGAIN: Duration = Duration::from_secs(1);
 
@@ -114,7 +118,7 @@ impl LocalConsumer {
     }
 
     /// Writes the buffer soon; also tells the topic how far its records are needed.
-    fn plan_flush(self: &Arc<Self>, state: &mut State) {
+    pub(super) fn plan_flush(self: &Arc<Self>, state: &mut State) {
         if !state.flush_planned {
             state.flush_planned = true;
             let consumer = self.clone();
@@ -158,9 +162,32 @@ impl LocalConsumer {
             }
             state.entries += 1;
         }
-        self.floor.store(floor, Ordering::Release);
+        let (entries, sorted_out) = {
+            let state = lock(&self.state);
+            (state.entries, state.sorted_out)
+        };
+        // What was sorted out is needed until a position covers it: after a kill it is sorted again.
+        if sorted_out == 0 {
+            self.floor.store(floor, Ordering::Release);
+        }
         drop(writing);
-        if lock(&self.state).entries >= ENTRIES_PER_POSITION { self.save().await } else { Ok(()) }
+        let due = entries >= ENTRIES_PER_POSITION || sorted_out >= SORTED_PER_POSITION;
+        if due { self.save().await } else { Ok(()) }
+    }
+
+    /// Sorts events that are held; what is sorted out is written down with a position now and then.
+    pub(super) fn sort(self: &Arc<Self>, until: u64, passing: &[u64]) -> Sequence {
+        let mut state = lock(&self.state);
+        let (sorted, ended) = state.progress.sort(until, passing);
+        state.sorted_out += ended;
+        if state.sorted_out >= SORTED_PER_POSITION && !state.closed {
+            self.plan_flush(&mut state);
+        }
+        drop(state);
+        if !passing.is_empty() {
+            self.changed.notify_waiters();
+        }
+        Sequence::new(sorted)
     }
 
     /// Replaces the position. Settlements that are still buffered are part of it.
@@ -168,11 +195,13 @@ impl LocalConsumer {
         let snapshot = {
             let _alone = self.writing.write().await;
             let mut state = lock(&self.state);
-            state.entries = 0;
-            self.ledger.snapshot(&state.progress)
+            (state.entries, state.sorted_out) = (0, 0);
+            (self.ledger.snapshot(&state.progress), state.progress.floor)
         };
-        let consumer = self.clone();
-        blocking(&self.name, move || consumer.ledger.save(&snapshot)).await
+        let (consumer, (snapshot, floor)) = (self.clone(), snapshot);
+        blocking(&self.name, move || consumer.ledger.save(&snapshot)).await?;
+        self.floor.fetch_max(floor, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Writes everything down, and takes no more. The final counters.

@@ -69,7 +69,7 @@ fn counters(model: &BTreeMap<u64, Expected>) -> Counters {
     let mut counters = Counters { accepted: model.len() as u64, ..Counters::default() };
     for expected in model.values() {
         match expected {
-            Expected::Ended(state) => counters.add(*state, 1),
+            Expected::Ended(state) => counters.count(*state, 1),
             _ => counters.pending += 1,
         }
     }
