@@ -26,6 +26,8 @@ use crate::config::file::Listen;
 use crate::control::admin::{self, AdminState, Door, Guard, NodeInfo};
 use crate::control::built_in;
 use crate::control::deployments::{Applied, Deployments, OnSnapshot, Parts};
+use crate::control::generations::Generations;
+use crate::control::jobs::{self, Jobs};
 use crate::control::modules::ModuleStore;
 use crate::control::readiness::{Phase, Readiness};
 use crate::control::scale_log::ScaleLog;
@@ -107,6 +109,7 @@ pub struct Node {
     stop_admin: CancellationToken,
     admin_tasks: JoinSet<()>,
     explaining: Explaining,
+    jobs: Arc<Jobs>,
     /// Ends with the node.
     _key_task: AbortOnDropHandle<()>,
 }
@@ -134,8 +137,7 @@ impl Node {
         let (records, refused) = explaining::records(&data, &metrics, &clock)?;
         let mesh = mesh(&settings, records, envelopes.clone(), verifier.clone())?;
         let explaining = Explaining::start(&mesh, log.as_ref(), refused).await?;
-        let names = mesh.names.clone();
-        let deliveries = deliveries(&mesh, &clock, &metrics, settings.way.is_dev())?;
+        let (names, deliveries) = (mesh.names.clone(), deliveries(&mesh, &clock, &metrics, settings.way.is_dev())?);
         let modules = Arc::new(ModuleStore::open(data.join("modules"), clock.clone())?);
         let deployments = Deployments::open(Parts {
             log: log.clone(),
@@ -146,12 +148,14 @@ impl Node {
             trust_domain: names.trust_domain.clone(),
             default: settings.way.default(),
             built_in: built_in(&settings)?,
-            on_snapshot: in_force(&mesh, &deliveries, verifier),
+            on_snapshot: in_force(&mesh, &deliveries, verifier, log.as_ref()).await?,
         })
         .await?;
-        let stop_admin = CancellationToken::new();
+        let (jobs, stop_admin) =
+            (Jobs::open(job_parts(&log, &mesh, &clock, &deliveries)).await?, CancellationToken::new());
         let state = AdminState {
             deployments: deployments.clone(),
+            jobs: jobs.clone(),
             mesh: mesh.clone(),
             explain: explaining.explainer.clone(),
             modules,
@@ -166,7 +170,6 @@ impl Node {
             shutdown: stop_admin.clone(),
         };
         let admin_tasks = administer(doors.admin, state, &stop_admin);
-        let ingress = Arc::new(Ingress::new(mesh, doors.callers));
         deployments.restore().await;
         Ok(Self {
             info: doors.info,
@@ -179,11 +182,12 @@ impl Node {
             readiness,
             calls: doors.calls,
             limits: settings.limits,
-            ingress,
+            ingress: Arc::new(Ingress::new(mesh, doors.callers)),
             supply: doors.supply,
             stop_admin,
             admin_tasks,
             explaining,
+            jobs,
             _key_task: key_task,
         })
     }
@@ -223,9 +227,11 @@ impl Node {
             serving.spawn(listener.serve(self.limits, self.ingress.clone(), shutdown.clone()));
         }
         self.readiness.done(Phase::Listeners);
+        self.jobs.resume();
         shutdown.cancelled().await;
 
         tracing::info!("stopping: finishing what is in flight");
+        self.jobs.stop().await;
         let (served, ()) = tokio::join!(ended(serving), self.deliveries.drain(self.limits.drain));
         served.context("a listener did not end cleanly")?;
         let cut = self.runtime.drain(Instant::now() + Duration::from_secs(1)).await;
@@ -245,6 +251,7 @@ impl Node {
     /// The log could not be closed cleanly.
     pub async fn abandon(self) -> anyhow::Result<()> {
         self.stop_admin.cancel();
+        self.jobs.stop().await;
         self.deliveries.drain(Duration::ZERO).await;
         self.explaining.stop().await;
         self.log.close().await.context("cannot close the event log")
@@ -323,6 +330,18 @@ fn built_in(settings: &Settings) -> anyhow::Result<Vec<Arc<Policy>>> {
     Ok(policy.into_iter().collect())
 }
 
+/// What jobs are made with. A lane that a job opens is served at once.
+fn job_parts(
+    log: &Arc<dyn EventLog>,
+    mesh: &Arc<Mesh>,
+    clock: &Arc<dyn Clock>,
+    deliveries: &Arc<Deliveries>,
+) -> jobs::Parts {
+    let deliveries = deliveries.clone();
+    let on_lane = Arc::new(move || deliveries.serve_lanes());
+    jobs::Parts { log: log.clone(), mesh: mesh.clone(), clock: clock.clone(), on_lane }
+}
+
 /// The workers that deliver; there are none before the first snapshot.
 fn deliveries(
     mesh: &Arc<Mesh>,
@@ -337,17 +356,26 @@ fn deliveries(
 
 /// First the snapshot: a worker that starts must find its function, and a token that an Issuer vouched for until now is
 /// held against the snapshot once more. Whoever applied waits until no call goes on that the snapshot does not permit.
-fn in_force(mesh: &Arc<Mesh>, deliveries: &Arc<Deliveries>, verifier: Verifier) -> OnSnapshot {
+async fn in_force(
+    mesh: &Arc<Mesh>,
+    deliveries: &Arc<Deliveries>,
+    verifier: Verifier,
+    log: &dyn EventLog,
+) -> anyhow::Result<OnSnapshot> {
+    let generations = Arc::new(Generations::open(log, &mesh.history).await?);
     let (mesh, deliveries) = (mesh.clone(), deliveries.clone());
-    Arc::new(move |snapshot| {
+    let on_snapshot: OnSnapshot = Arc::new(move |snapshot| {
         let (mesh, deliveries, verifier) = (mesh.clone(), deliveries.clone(), verifier.clone());
+        let generations = generations.clone();
         Box::pin(async move {
             mesh.swap(snapshot.clone());
             verifier.reconcile(snapshot.issuers.iter().map(Arc::as_ref));
+            generations.note(&snapshot, &mesh.history).await;
             deliveries.reconcile(&snapshot);
             mesh.judge_open_calls().await;
         })
-    })
+    });
+    Ok(on_snapshot)
 }
 
 /// The data directory, made for its owner alone if it is not there.

@@ -21,6 +21,7 @@ mod ca;
 mod check;
 mod client;
 mod completions;
+mod dead;
 mod delete;
 mod deploy;
 mod describe;
@@ -28,11 +29,13 @@ mod explain;
 mod failure;
 mod get;
 mod invoke;
+mod job;
 mod manifests;
 mod mistakes;
 mod modules;
 mod payload;
 mod publish;
+mod replay;
 mod resource;
 mod serve;
 mod signals;
@@ -58,7 +61,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 const INTERRUPTED: u8 = 130;
 
 /// Commands that later versions have. Typing one is no typing mistake, and the answer must not suggest it is.
-const LATER: [&str; 7] = ["dead", "replay", "job", "top", "tap", "new", "build"];
+const LATER: [&str; 4] = ["top", "tap", "new", "build"];
 
 /// An event-aware serverless mesh: deploy functions, publish events, invoke functions over HTTP.
 #[derive(Debug, Parser)]
@@ -121,6 +124,14 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Follow the events of a topic
     Tail(tail::TailArgs),
+    /// What a trigger gave up, was denied, or let expire: list it, show it, deliver it once more
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
+    /// Deliver events of the past to a trigger once more
+    Replay(replay::ReplayArgs),
+    /// List, watch and stop redrives and replays
+    #[command(subcommand)]
+    Job(job::JobCommand),
     /// Check manifests offline: every mistake with its file and line
     Check(check::CheckArgs),
     /// Make and use an authority of one's own: certificates for clients
@@ -248,6 +259,9 @@ async fn run_client(command: Command, global: &Global) -> anyhow::Result<ExitCod
         Command::Invoke(args) => Box::pin(invoke::run(&args, global)).await,
         Command::Publish(args) => Box::pin(publish::run(&args, global)).await,
         Command::Tail(args) => Box::pin(tail::run(&args, global)).await,
+        Command::Dead(command) => Box::pin(dead::run(&command, global)).await,
+        Command::Replay(args) => Box::pin(replay::run(&args, global)).await,
+        Command::Job(command) => Box::pin(job::run(&command, global)).await,
         Command::Dev(_) | Command::Serve(_) | Command::Check(_) | Command::Completions(_) | Command::Ca(_) => {
             anyhow::bail!("this command needs no node and was sent to one: please report this")
         }

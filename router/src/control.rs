@@ -16,6 +16,8 @@ pub mod explain;
 #[cfg(test)]
 mod fixture;
 pub mod folder;
+pub mod generations;
+pub mod jobs;
 pub mod modules;
 pub mod readiness;
 pub mod refusals;

@@ -3,8 +3,10 @@
 //! come, change and go; it is separate from the workers because a worker knows its own trigger only.
 
 mod attempt;
+mod budget;
 mod dead_letter;
 mod handshake;
+mod lane;
 mod reply;
 mod report;
 pub mod retry;
@@ -20,7 +22,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,15 +29,14 @@ use weft_eventlog::Clock;
 use weft_functions::trigger::Destination;
 use weft_functions::value::Namespaced;
 
+use self::budget::{Budget, IN_FLIGHT_KIB};
+use self::lane::Lane;
+use crate::path::again::Kind;
 use crate::path::call::Call;
 use crate::path::record::Answer;
 use crate::path::snapshot::{DeployedTrigger, Snapshot};
 use crate::path::{Mesh, pipeline};
 use crate::telemetry::metrics::Metrics;
-
-/// Bytes of events in flight to all targets together. Triggers wait for room instead of filling memory: 64 MiB holds
-/// 64 events of the largest size, and the default `inFlight` of 4,096 triggers with events of 1 KiB.
-const IN_FLIGHT_KIB: usize = 64 * 1024;
 
 /// What workers share.
 pub struct Parts {
@@ -72,7 +72,7 @@ impl Calls for Pipeline {
 /// All workers of the node.
 pub struct Deliveries {
     parts: Arc<Parts>,
-    budget: Arc<Semaphore>,
+    budget: Arc<Budget>,
     workers: Mutex<HashMap<Namespaced, Running>>,
     /// Stopped workers that still have attempts in flight.
     ending: Mutex<JoinSet<()>>,
@@ -83,13 +83,15 @@ struct Running {
     /// The revision of the trigger's function that took calls last.
     revision: Option<String>,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    live: Lane,
+    /// One for each lane that is there.
+    tasks: HashMap<Option<Kind>, JoinHandle<()>>,
 }
 
 impl Deliveries {
     /// No workers yet.
     pub fn new(parts: Parts) -> Self {
-        let budget = Arc::new(Semaphore::new(IN_FLIGHT_KIB));
+        let budget = Budget::new(IN_FLIGHT_KIB);
         Self { parts: Arc::new(parts), budget, workers: Mutex::default(), ending: Mutex::default() }
     }
 
@@ -108,7 +110,14 @@ impl Deliveries {
                 trigger.circuit.half_open(Instant::now());
                 running.revision = revision;
             }
+            self.start_lanes(running);
         }
+    }
+
+    /// Serves the lanes that triggers have got meanwhile.
+    pub fn serve_lanes(&self) {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.values_mut().for_each(|running| self.start_lanes(running));
     }
 
     /// Stops leasing at once, waits until what is in flight is settled, and gives up after `patience`.
@@ -124,9 +133,22 @@ impl Deliveries {
 
     fn start(&self, trigger: &Arc<DeployedTrigger>, revision: Option<String>) -> Running {
         let stop = CancellationToken::new();
-        let worker = worker::Worker::new(self.parts.clone(), trigger.clone(), self.budget.clone());
-        let task = tokio::spawn(worker.run(stop.clone()));
-        Running { trigger: trigger.clone(), revision, stop, task }
+        let live = Lane::live(self.parts.clone(), trigger.clone());
+        Running { trigger: trigger.clone(), revision, stop, live, tasks: HashMap::new() }
+    }
+
+    /// Starts the workers of those lanes that have none.
+    fn start_lanes(&self, running: &mut Running) {
+        let Running { live, tasks, stop, .. } = running;
+        for kind in std::iter::once(None).chain(Kind::ALL.map(Some)) {
+            if tasks.contains_key(&kind) {
+                continue;
+            }
+            let lane = kind.map_or_else(|| Some(live.clone()), |kind| live.other(kind));
+            let Some(lane) = lane else { continue };
+            let worker = worker::Worker::new(lane, self.budget.clone());
+            tasks.insert(kind, tokio::spawn(worker.run(stop.clone())));
+        }
     }
 
     fn stop(&self, which: impl Fn(&Namespaced, &Running) -> bool) {
@@ -135,9 +157,11 @@ impl Deliveries {
         while ending.try_join_next().is_some() {}
         for (_, running) in workers.extract_if(|name, running| which(name, running)) {
             running.stop.cancel();
-            ending.spawn(async move {
-                let _ = running.task.await;
-            });
+            for task in running.tasks.into_values() {
+                ending.spawn(async move {
+                    let _ = task.await;
+                });
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //! and go through [`pipeline::handle`], which asks policy, opens the target with the permit, classifies the outcome and
 //! records it, once each.
 
+pub mod again;
 pub mod ambiguous;
 pub mod attempts;
 pub mod call;

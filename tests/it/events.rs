@@ -1,11 +1,14 @@
 //! Events: accepted, kept, filtered, delivered, tried again, given up, answered; and every one accounted for.
 
+mod again;
 mod dead_letters;
 mod filters;
 mod from_functions;
+mod handshake;
 mod invalid;
 mod replies;
 mod retries;
+mod times;
 
 use serde_json::{Value, json};
 use weft_tests::events::{batch, binary, event, event_with, structured, to_topic};

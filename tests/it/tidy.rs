@@ -48,15 +48,17 @@ const EFFECTS: [(&str, &str, &[&str]); 3] = [
             // The change log of desired state is a journal and no topic.
             "router/src/control/changelog.rs",
             "router/src/control/deployments.rs",
-            // The journal of refusals is one too.
+            // The journals of refusals, of jobs and of filters are such, too.
             "router/src/control/refusals.rs",
+            "router/src/control/jobs.rs",
+            "router/src/control/generations.rs",
             // Headers of a request, not events.
             "router/src/cli/invoke.rs",
             "router/src/control/admin/explain.rs",
             "router/src/path/policy/encoding/decode.rs",
         ],
     ),
-    (".lease(", "only delivery consumes a topic", &["router/src/delivery/worker.rs"]),
+    (".lease(", "only delivery consumes a topic", &["router/src/delivery/lane.rs", "router/src/delivery/worker.rs"]),
 ];
 
 /// Fails with every complaint at once.

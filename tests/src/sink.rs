@@ -96,7 +96,15 @@ type Script = dyn Fn(usize, &Delivery) -> Reply + Send + Sync;
 pub struct Sink {
     address: SocketAddr,
     deliveries: Arc<Mutex<Vec<Delivery>>>,
+    hook: Arc<Hook>,
     task: JoinHandle<()>,
+}
+
+/// The handshake of web hooks: what was asked, and how it is answered; `None`: as a server that does not know it.
+#[derive(Default)]
+struct Hook {
+    asked: Mutex<Vec<Delivery>>,
+    answer: Mutex<Option<Reply>>,
 }
 
 impl Sink {
@@ -116,13 +124,24 @@ impl Sink {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("the sink's address");
         let deliveries = Arc::<Mutex<Vec<Delivery>>>::default();
-        let task = tokio::spawn(serve(listener, deliveries.clone(), Arc::new(script)));
-        Self { address, deliveries, task }
+        let hook = Arc::<Hook>::default();
+        let task = tokio::spawn(serve(listener, deliveries.clone(), hook.clone(), Arc::new(script)));
+        Self { address, deliveries, hook, task }
     }
 
     /// A URL of the sink.
     pub fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.address)
+    }
+
+    /// Answers the handshake of web hooks so from now on.
+    pub fn agree(&self, answer: Reply) {
+        *self.hook.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    }
+
+    /// The handshakes that were asked for so far.
+    pub fn handshakes(&self) -> Vec<Delivery> {
+        self.hook.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What was delivered so far, in the order in which it came.
@@ -162,10 +181,10 @@ impl Nobody {
     }
 }
 
-async fn serve(listener: TcpListener, deliveries: Arc<Mutex<Vec<Delivery>>>, script: Arc<Script>) {
+async fn serve(listener: TcpListener, deliveries: Arc<Mutex<Vec<Delivery>>>, hook: Arc<Hook>, script: Arc<Script>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (deliveries, script) = (deliveries.clone(), script.clone());
-        let service = service_fn(move |request| answer(request, deliveries.clone(), script.clone()));
+        let (deliveries, hook, script) = (deliveries.clone(), hook.clone(), script.clone());
+        let service = service_fn(move |request| answer(request, deliveries.clone(), hook.clone(), script.clone()));
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
@@ -173,16 +192,19 @@ async fn serve(listener: TcpListener, deliveries: Arc<Mutex<Vec<Delivery>>>, scr
 async fn answer(
     request: Request<Incoming>,
     deliveries: Arc<Mutex<Vec<Delivery>>>,
+    hook: Arc<Hook>,
     script: Arc<Script>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    // The handshake of web hooks is no delivery; a sink need not know it.
-    if request.method() != Method::POST {
-        return Ok(Reply::status(405).render());
-    }
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else { return Ok(Reply::status(400).render()) };
     let target = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
     let delivery = Delivery { at: Instant::now(), target, headers: head.headers, body: body.to_bytes() };
+    // The handshake of web hooks is no delivery; a sink need not know it.
+    if head.method != Method::POST {
+        hook.asked.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
+        let answer = hook.answer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        return Ok(answer.unwrap_or_else(|| Reply::status(405)).render());
+    }
     let mut deliveries = deliveries.lock().unwrap_or_else(PoisonError::into_inner);
     let reply = script(deliveries.len(), &delivery);
     deliveries.push(delivery);

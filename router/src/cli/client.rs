@@ -71,6 +71,15 @@ pub(super) struct Node {
     pub(super) bundle: Option<String>,
 }
 
+/// A page of a trigger's dead logs.
+#[derive(Debug)]
+pub(super) struct DeadPage {
+    /// Its entries.
+    pub(super) items: Vec<Value>,
+    /// Where the next page begins, if there may be one.
+    pub(super) next: Option<String>,
+}
+
 /// What is to become of the mesh: manifests, and the modules they name.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -185,17 +194,63 @@ impl Admin {
         self.json(Ask::get(format!("/api/v1/explain/deliveries?{query}")), SEARCH).await
     }
 
-    /// The events of a topic from `from` on, line by line, as they come.
+    /// A page of what a trigger did not deliver; `ask` narrows it, `after` is the end of the page before.
+    pub(super) async fn dead(
+        &self,
+        trigger: &Namespaced,
+        ask: &[(&str, Option<&str>)],
+        after: Option<&str>,
+    ) -> Result<DeadPage, ClientError> {
+        let Namespaced { namespace, name } = trigger;
+        let query = query(ask.iter().copied().chain([("after", after)]));
+        let mut page = self.json(Ask::get(format!("/api/v1/triggers/{namespace}/{name}/dead{query}")), ANSWER).await?;
+        let next = page.get("next").and_then(Value::as_str).map(ToOwned::to_owned);
+        match page.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => Ok(DeadPage { items, next }),
+            _ => Err(self.unreadable("a list without items".to_owned())),
+        }
+    }
+
+    /// Begins a job of this kind; answers how it stands.
+    pub(super) async fn begin_job(&self, kind: &str, trigger: &Namespaced, ask: &Value) -> Result<Value, ClientError> {
+        let body = serde_json::to_vec(ask).map_err(|error| ClientError::Unasked(error.to_string()))?;
+        let Namespaced { namespace, name } = trigger;
+        let ask = Ask::new(Method::POST, format!("/api/v1/triggers/{namespace}/{name}/{kind}"));
+        self.json(ask.with_body("application/json", body.into()), ANSWER).await
+    }
+
+    /// All jobs, newest first.
+    pub(super) async fn jobs(&self) -> Result<Vec<Value>, ClientError> {
+        match self.json(Ask::get("/api/v1/jobs"), ANSWER).await?.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => Ok(items),
+            _ => Err(self.unreadable("a list without items".to_owned())),
+        }
+    }
+
+    /// How a job stands; `id` needs no escaping.
+    pub(super) async fn job(&self, id: &str) -> Result<Value, ClientError> {
+        self.json(Ask::get(format!("/api/v1/jobs/{id}")), ANSWER).await
+    }
+
+    /// Asks a job to stop; `id` needs no escaping.
+    pub(super) async fn stop_job(&self, id: &str) -> Result<Value, ClientError> {
+        self.json(Ask::new(Method::POST, format!("/api/v1/jobs/{id}/stop")), ANSWER).await
+    }
+
+    /// The events of a topic from `from` on, line by line, as they come; those for which an expression is true, if one is
+    /// given.
     pub(super) async fn follow(
         &self,
         topic: &Namespaced,
         from: &str,
         limit: Option<u64>,
+        filter: Option<&str>,
     ) -> Result<Lines, ClientError> {
         let Namespaced { namespace, name } = topic;
-        let from = percent_encoding::utf8_percent_encode(from, percent_encoding::NON_ALPHANUMERIC);
-        let limit = limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
-        let path = format!("/api/v1/topics/{namespace}/{name}/events?follow=true&from={from}{limit}");
+        let limit = limit.map(|limit| limit.to_string());
+        let query =
+            query([("follow", Some("true")), ("from", Some(from)), ("limit", limit.as_deref()), ("where", filter)]);
+        let path = format!("/api/v1/topics/{namespace}/{name}/events{query}");
         let response = self.send(Ask::get(path), ANSWER).await?;
         self.check_version(response.headers())?;
         if response.status().is_success() {
@@ -260,6 +315,14 @@ impl Admin {
     fn unreadable(&self, what: String) -> ClientError {
         ClientError::Unreadable { address: self.address.clone(), what }
     }
+}
+
+/// What is asked, escaped; nothing if nothing is.
+fn query<'a>(ask: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> String {
+    let escaped = |value| percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
+    let pairs = ask.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", escaped(value?))));
+    let pairs: Vec<String> = pairs.collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
 }
 
 fn module_path(digest: &str, function: &Namespaced) -> String {

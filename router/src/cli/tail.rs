@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::failure::wrong;
+use super::job::expression;
 use super::resource::text;
 use super::terminal::{fit, harmless};
 use super::{Global, terminal};
@@ -24,18 +24,16 @@ pub(super) struct TailArgs {
     /// End after this many events
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Not in this version
-    #[arg(long = "where", value_name = "CESQL", hide = true)]
+    /// Only events for which this CESQL expression is true
+    #[arg(long = "where", value_name = "CESQL")]
     filter: Option<String>,
 }
 
 pub(super) async fn run(args: &TailArgs, global: &Global) -> anyhow::Result<ExitCode> {
-    if args.filter.is_some() {
-        return Err(wrong("--where is not in this version yet; filter the lines of '-o json', such as with jq"));
-    }
+    let filter = args.filter.as_deref().map(expression).transpose()?;
     let topic = global.target(&args.topic)?;
     let width = terminal::width();
-    let mut lines = global.client()?.follow(&topic, &args.from, args.limit).await?;
+    let mut lines = global.client()?.follow(&topic, &args.from, args.limit, filter).await?;
     let mut seen: u64 = 0;
     let mut last = None;
     while args.limit.is_none_or(|limit| seen < limit) {
@@ -93,7 +91,8 @@ fn clock(time: &str) -> String {
     }
 }
 
-fn position(text: &str) -> Result<String, String> {
+/// A word, a sequence or a time.
+pub(super) fn position(text: &str) -> Result<String, String> {
     let sequence = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let known = matches!(text, "beginning" | "end") || sequence || OffsetDateTime::parse(text, &Rfc3339).is_ok();
     if known {

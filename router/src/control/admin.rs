@@ -9,6 +9,7 @@ mod door;
 mod events;
 mod explain;
 mod guard;
+mod jobs;
 mod node;
 mod refusal;
 mod resources;
@@ -39,6 +40,7 @@ pub use self::guard::Guard;
 use self::refusal::Refusal;
 use super::deployments::Deployments;
 use super::explain::Explainer;
+use super::jobs::Jobs;
 use super::modules::ModuleStore;
 use super::readiness::Readiness;
 use super::scale_log::ScaleLog;
@@ -104,6 +106,8 @@ pub struct AdminState {
     pub mesh: Arc<Mesh>,
     /// Says why calls get the answers they get.
     pub explain: Arc<Explainer>,
+    /// Redrives and replays.
+    pub jobs: Arc<Jobs>,
     /// Takes uploads.
     pub modules: Arc<ModuleStore>,
     /// What `/readyz` says.
@@ -143,6 +147,11 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/v1/apply", post(deploy::apply))
         .route("/api/v1/topics/{namespace}/{name}/events", get(events::events))
         .route("/api/v1/triggers/{namespace}/{name}/dead", get(dead::dead))
+        .route("/api/v1/triggers/{namespace}/{name}/redrive", post(jobs::redrive))
+        .route("/api/v1/triggers/{namespace}/{name}/replay", post(jobs::replay))
+        .route("/api/v1/jobs", get(jobs::list))
+        .route("/api/v1/jobs/{id}", get(jobs::one))
+        .route("/api/v1/jobs/{id}/stop", post(jobs::stop))
         .route("/api/v1/explain/request", post(explain::request))
         .route("/api/v1/explain/event", post(explain::event))
         .route("/api/v1/explain/decisions/{id}", get(explain::decision))

@@ -7,15 +7,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 use weft_eventlog::{Lease, MAX_RETRY_DELAY, Sequence, Settlement, Terminal};
 use weft_functions::event::Event;
-use weft_functions::filter::FilterVerdict;
 use weft_functions::policy::Verb;
 use weft_functions::trigger::Destination;
 use weft_runtime::full;
 
 use super::handshake::{Handshake, Turn};
+use super::lane::Lane;
 use super::report::Report;
 use super::terms::{Moment, Terms};
 use super::{Parts, dead_letter, retry};
+use crate::path::again::Mark;
 use crate::path::call::{Call, Target};
 use crate::path::caller::Caller;
 use crate::path::circuit::Finding;
@@ -53,37 +54,28 @@ impl Verdict {
 }
 
 /// Delivers one leased event once and says how to settle it.
-pub(super) async fn run(
-    parts: &Arc<Parts>,
-    trigger: &DeployedTrigger,
-    handshake: &Handshake,
-    lease: &Lease,
-) -> Verdict {
-    match Attempt::of(parts, trigger, handshake, lease) {
+pub(super) async fn run(lane: &Lane, lease: &Lease) -> Verdict {
+    match Attempt::of(lane, lease) {
         Ok(attempt) => attempt.run().await,
-        Err(error) => Verdict::only(refuse(parts, trigger, lease, &error).await),
+        Err(error) => Verdict::only(refuse(lane, lease, &error).await),
     }
 }
 
 /// How to settle an event that need not be delivered, or not yet: while the target is left alone. `None` of any other,
 /// with how long it can wait.
-pub(super) fn without_call(
-    parts: &Arc<Parts>,
-    trigger: &DeployedTrigger,
-    handshake: &Handshake,
-    lease: &Lease,
-) -> Result<Settlement, Option<Duration>> {
-    let Ok(attempt) = Attempt::of(parts, trigger, handshake, lease) else { return Err(None) };
+pub(super) fn without_call(lane: &Lane, lease: &Lease) -> Result<Settlement, Option<Duration>> {
+    let Ok(attempt) = Attempt::of(lane, lease) else { return Err(None) };
     if Report::awaiting_copy(&lease.last_cause).is_some() {
         return Err(None);
     }
-    let left = Duration::from_millis(attempt.terms().latest_ms.saturating_sub(parts.clock.now_ms()));
+    let left = Duration::from_millis(attempt.terms().latest_ms.saturating_sub(lane.parts.clock.now_ms()));
     attempt.without_call().ok_or(Some(left))
 }
 
 /// Ends an event of which nobody can say who published it, or that is none. It goes through the pipeline as a call of
 /// nobody to nowhere, so that the refusal is recorded like any other.
-async fn refuse(parts: &Arc<Parts>, trigger: &DeployedTrigger, lease: &Lease, error: &EnvelopeError) -> Settlement {
+async fn refuse(lane: &Lane, lease: &Lease, error: &EnvelopeError) -> Settlement {
+    let Lane { parts, trigger, .. } = lane;
     let sequence = lease.record.sequence;
     tracing::error!(trigger = %trigger.name, %sequence, error = error.to_string(), "cannot deliver a kept event");
     let call = Call {
@@ -110,14 +102,17 @@ async fn refuse(parts: &Arc<Parts>, trigger: &DeployedTrigger, lease: &Lease, er
 }
 
 impl<'a> Attempt<'a> {
-    fn of(
-        parts: &'a Arc<Parts>,
-        trigger: &'a DeployedTrigger,
-        handshake: &'a Handshake,
-        lease: &'a Lease,
-    ) -> Result<Self, EnvelopeError> {
+    fn of(lane: &'a Lane, lease: &'a Lease) -> Result<Self, EnvelopeError> {
+        let Lane { parts, trigger, handshake, .. } = lane;
         let (event, envelope) = parts.mesh.envelopes.open(&trigger.topic, &lease.record)?;
-        Ok(Attempt { parts, trigger, lease, event, envelope, source: lease.record.sequence, handshake })
+        // What comes once more says so, and is still the event it was.
+        let mark = lane.kind.and_then(|_| Mark::of(&lease.record));
+        let source = mark.as_ref().map_or(lease.record.sequence, |mark| mark.source);
+        let event = match mark {
+            Some(mark) => mark.on(event),
+            None => event,
+        };
+        Ok(Attempt { parts, trigger, lease, event, envelope, source, handshake })
     }
 
     async fn run(&self) -> Verdict {
@@ -151,7 +146,7 @@ impl<'a> Attempt<'a> {
 
     /// Ends or puts aside what is not to be delivered, or not yet.
     fn without_call(&self) -> Option<Settlement> {
-        if let FilterVerdict::Fail { .. } = self.trigger.resource.spec.filters.evaluate(&self.event) {
+        if !self.trigger.resource.spec.filters.pass(&self.event) {
             return Some(Settlement::Done(Terminal::Filtered));
         }
         match self.terms().at(self.parts.clock.now_ms()) {

@@ -1,5 +1,6 @@
 //! Delivery in virtual time: hours of outage in milliseconds, with the log in memory and a target that answers by script.
 
+mod again;
 mod order;
 mod outage;
 mod times;
@@ -44,6 +45,7 @@ struct Came {
     /// When, since the beginning.
     at: Duration,
     id: String,
+    event: Event,
 }
 
 /// How the target answers, given the number of the call, counted from 0, and what came.
@@ -68,8 +70,8 @@ impl Calls for Scripted {
             if call.request.method() == Method::OPTIONS {
                 return record.finish(Ok(answered(405)));
             }
-            let id = call.events.expect("a delivery's event").remove(0).id().to_owned();
-            let came = Came { at: self.begin.elapsed(), id };
+            let event = call.events.expect("a delivery's event").remove(0);
+            let came = Came { at: self.begin.elapsed(), id: event.id().to_owned(), event };
             let result = {
                 let mut all = self.came.lock().expect("not poisoned");
                 all.push(came.clone());
@@ -94,7 +96,8 @@ fn answered(status: u16) -> http::Response<Body> {
 struct Scene {
     begin: Instant,
     target: Arc<Scripted>,
-    _deliveries: Deliveries,
+    deliveries: Deliveries,
+    log: MemoryLog,
     snapshot: Arc<Snapshot>,
 }
 
@@ -110,15 +113,27 @@ impl Scene {
         takes: Duration,
         script: impl Fn(usize, &Came) -> Result<u16, Reason> + Send + Sync + 'static,
     ) -> Self {
+        let trigger = format!("url: 'http://sink.example/', delivery: {{ {delivery} }}");
+        Self::of(&[("out", trigger.as_str())], takes, script).await
+    }
+
+    /// A scene with these triggers: their names, and what they say beside their topic.
+    async fn of(
+        triggers: &[(&str, &str)],
+        takes: Duration,
+        script: impl Fn(usize, &Came) -> Result<u16, Reason> + Send + Sync + 'static,
+    ) -> Self {
         let begin = Instant::now();
         let clock: Arc<dyn Clock> = Arc::new(Virtual(begin));
         let log = MemoryLog::new(clock.clone());
         let mut snapshot = fixture::snapshot(1, Verdict::Allow, "");
-        let head = "apiVersion: weft.dev/v1alpha1\nkind:";
-        let text = format!(
-            "{head} Topic\nmetadata: {{ name: orders }}\n---\n{head} Topic\nmetadata: {{ name: dead }}\n---\n{head} Trigger\n\
-             metadata: {{ name: out }}\nspec: {{ topic: orders, url: 'http://sink.example/', delivery: {{ {delivery} }} }}\n"
-        );
+        let document = |kind: &str, name: &str, spec: &str| {
+            format!(
+                "---\napiVersion: weft.dev/v1alpha1\nkind: {kind}\nmetadata: {{ name: {name} }}\nspec: {{ {spec} }}\n"
+            )
+        };
+        let triggers = triggers.iter().map(|(name, more)| document("Trigger", name, &format!("topic: orders, {more}")));
+        let text = document("Topic", "orders", "") + &document("Topic", "dead", "") + &triggers.collect::<String>();
         for resource in parse(&[SourceFile::new("app.yaml", text)]).expect("resources") {
             deploy(&mut snapshot, &log, resource).await;
         }
@@ -131,7 +146,7 @@ impl Scene {
         let calls = target.clone();
         let deliveries = Deliveries::new(Parts { mesh, calls, clock, metrics, seed: 7, reach_loopback: false });
         deliveries.reconcile(&snapshot);
-        Self { begin, target, _deliveries: deliveries, snapshot }
+        Self { begin, target, deliveries, log, snapshot }
     }
 
     fn trigger(&self) -> &DeployedTrigger {
@@ -207,8 +222,8 @@ async fn deploy(snapshot: &mut Snapshot, log: &MemoryLog, resource: Resource) {
             let topic = resource.spec.topic.clone();
             let consumer = log.consumer(&name.to_string(), &topic.to_string(), Start::End).await.expect("a consumer");
             let identity = fixture::names().trust_domain.trigger(&name);
-            let circuit = Arc::default();
-            let deployed = DeployedTrigger { resource, name: name.clone(), topic, identity, consumer, circuit };
+            let (circuit, again) = Default::default();
+            let deployed = DeployedTrigger { resource, name: name.clone(), topic, identity, consumer, circuit, again };
             snapshot.triggers.insert(name, Arc::new(deployed));
         }
         other => panic!("not needed here: {other:?}"),

@@ -9,12 +9,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use weft_eventlog::{Lease, LogError, Settlement};
+use weft_eventlog::{Consumer, Lease, LogError, Settlement};
 
-use super::handshake::Handshake;
-use super::{IN_FLIGHT_KIB, Parts, attempt, retry};
+use super::budget::Budget;
+use super::lane::Lane;
+use super::{attempt, retry};
 use crate::path::circuit::Pass;
-use crate::path::snapshot::DeployedTrigger;
 
 /// How long a worker waits after the log failed, before it asks again. A disk that is full or broken stays so for a
 /// while; the log itself says in its own lines what is wrong.
@@ -29,11 +29,9 @@ const SWEEP_EVENTS: usize = 16;
 
 /// A trigger at work.
 pub(super) struct Worker {
-    parts: Arc<Parts>,
-    trigger: Arc<DeployedTrigger>,
-    handshake: Arc<Handshake>,
+    lane: Lane,
     slots: Arc<Semaphore>,
-    budget: Arc<Semaphore>,
+    budget: Arc<Budget>,
 }
 
 /// A leased event with what its attempt needs.
@@ -44,9 +42,9 @@ struct Ready {
 }
 
 impl Worker {
-    pub(super) fn new(parts: Arc<Parts>, trigger: Arc<DeployedTrigger>, budget: Arc<Semaphore>) -> Self {
-        let slots = Arc::new(Semaphore::new(trigger.resource.spec.delivery.in_flight as usize));
-        Self { parts, trigger, handshake: Arc::default(), slots, budget }
+    pub(super) fn new(lane: Lane, budget: Arc<Budget>) -> Self {
+        let slots = Arc::new(Semaphore::new(lane.in_flight()));
+        Self { lane, slots, budget }
     }
 
     /// Leases and delivers until `stop`; then waits for what is in flight.
@@ -65,7 +63,7 @@ impl Worker {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(trigger = %self.trigger.name, %error, "cannot lease events; trying again");
+                    tracing::error!(trigger = %self.lane.trigger.name, %error, "cannot lease events; trying again");
                     tokio::select! { () = stop.cancelled() => break, () = tokio::time::sleep(LOG_PAUSE) => {} }
                 }
             }
@@ -80,7 +78,7 @@ impl Worker {
 
     fn note(&self, ended: Result<(), JoinError>) {
         if let Err(error) = ended {
-            tracing::error!(trigger = %self.trigger.name, %error, "an attempt ended in a defect of weft; please report it");
+            tracing::error!(trigger = %self.lane.trigger.name, %error, "an attempt ended in a defect of weft; please report it");
         }
     }
 
@@ -88,40 +86,32 @@ impl Worker {
     async fn turn(&self) -> Result<Vec<Ready>, LogError> {
         // The semaphore is never closed, so an error cannot come; no lease is taken if it did.
         let Ok(first) = self.slots.clone().acquire_owned().await else { return Ok(Vec::new()) };
-        let pass = self.pass().await?;
+        self.lane.turn().await;
+        let single = self.admitted().await?;
         let mut slots = vec![first];
-        while !pass.is_single()
-            && let Ok(slot) = self.slots.clone().try_acquire_owned()
-        {
+        while !single && let Ok(slot) = self.slots.clone().try_acquire_owned() {
             slots.push(slot);
         }
-        let leases = self.lease(slots.len()).await?;
-        let mut passes: Vec<Pass> =
-            std::iter::repeat_with(|| pass.again()).map_while(|pass| pass).take(leases.len()).collect();
-        if pass.is_single() {
-            passes.push(pass);
+        let leases = self.lane.lease(slots.len()).await?;
+        let mut ready = Vec::with_capacity(leases.len());
+        for (lease, slot) in leases.into_iter().zip(slots) {
+            match self.lane.trigger.circuit.enter(Instant::now()) {
+                Ok(pass) => ready.push(Ready { lease, slot, pass }),
+                // It opened while this waited for an event.
+                Err(_) => self.lane.consumer.release(&lease),
+            }
         }
-        let ready = leases.into_iter().zip(slots).zip(passes);
-        Ok(ready.map(|((lease, slot), pass)| Ready { lease, slot, pass }).collect())
+        Ok(ready)
     }
 
-    async fn lease(&self, max: usize) -> Result<Vec<Lease>, LogError> {
-        let consumer = &self.trigger.consumer;
-        if self.trigger.resource.spec.delivery.ordered {
-            consumer.lease_in_order(max).await
-        } else {
-            consumer.lease(max).await
-        }
-    }
-
-    /// Leave to make attempts; until there is one, ends what grows too old.
-    async fn pass(&self) -> Result<Pass, LogError> {
+    /// Waits until the circuit lets attempts be made, and says whether only one; until then, ends what grows too old.
+    async fn admitted(&self) -> Result<bool, LogError> {
         loop {
-            let changed = self.trigger.circuit.changed();
+            let changed = self.lane.trigger.circuit.changed();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let until = match self.trigger.circuit.enter(Instant::now()) {
-                Ok(pass) => return Ok(pass),
+            let until = match self.lane.trigger.circuit.look(Instant::now()) {
+                Ok(single) => return Ok(single),
                 Err(until) => until,
             };
             let over = async {
@@ -141,17 +131,18 @@ impl Worker {
     /// Ends events that need no attempt, as their time comes; goes on until the log fails. May be dropped at any time.
     async fn sweep(&self) -> LogError {
         loop {
-            let leases = match self.lease(SWEEP_EVENTS).await {
+            let leases = match self.lane.lease(SWEEP_EVENTS).await {
                 Ok(leases) => leases,
                 Err(error) => return error,
             };
-            let held: Vec<_> = leases.iter().map(|lease| HeldLease { trigger: &self.trigger, lease }).collect();
+            let held: Vec<_> =
+                leases.iter().map(|lease| HeldLease { consumer: self.lane.consumer.as_ref(), lease }).collect();
             let (mut ended, mut wait) = (false, SWEEP_EVERY.0);
             for lease in &leases {
-                match attempt::without_call(&self.parts, &self.trigger, &self.handshake, lease) {
+                match attempt::without_call(&self.lane, lease) {
                     Ok(settlement) => {
                         ended = true;
-                        if let Err(error) = self.trigger.consumer.settle(lease, settlement).await {
+                        if let Err(error) = self.lane.consumer.settle(lease, settlement).await {
                             return error;
                         }
                     }
@@ -167,30 +158,28 @@ impl Worker {
 
     async fn start(&self, attempts: &mut JoinSet<()>, ready: Ready, stop: &CancellationToken) {
         let Ready { lease, slot, pass } = ready;
-        let kib = (lease.record.body.len() / 1024 + 1).min(IN_FLIGHT_KIB) as u32;
+        let kib = lease.record.body.len() / 1024 + 1;
         let room = tokio::select! {
             biased;
             () = stop.cancelled() => None,
-            room = self.budget.clone().acquire_many_owned(kib) => room.ok(),
+            room = self.budget.take(&self.lane.trigger.name, kib) => room,
         };
         let Some(room) = room else {
-            self.trigger.consumer.release(&lease);
+            self.lane.consumer.release(&lease);
             return;
         };
-        let (parts, trigger, stop) = (self.parts.clone(), self.trigger.clone(), stop.clone());
-        let handshake = self.handshake.clone();
+        let (lane, stop) = (self.lane.clone(), stop.clone());
         attempts.spawn(async move {
             let _held = (slot, room);
             // Dropped also when the attempt panics: the event is handed out again then, and not held for ever.
-            let held = HeldLease { trigger: &trigger, lease: &lease };
-            let attempt::Verdict { settlement, finding, after } =
-                attempt::run(&parts, &trigger, &handshake, &lease).await;
+            let held = HeldLease { consumer: lane.consumer.as_ref(), lease: &lease };
+            let attempt::Verdict { settlement, finding, after } = attempt::run(&lane, &lease).await;
             let wait = |openings| {
-                let jitter = retry::jitter(parts.seed, lease.record.sequence.get(), openings);
-                retry::pause(&trigger.resource.spec.delivery, openings, after, jitter)
+                let jitter = retry::jitter(lane.parts.seed, lease.record.sequence.get(), openings);
+                retry::pause(&lane.trigger.resource.spec.delivery, openings, after, jitter)
             };
             pass.report(finding, Instant::now(), wait);
-            settle(&trigger, &lease, settlement, &stop).await;
+            settle(&lane, &lease, settlement, &stop).await;
             drop(held);
         });
     }
@@ -198,27 +187,27 @@ impl Worker {
 
 /// Gives the event back when it is dropped; an event that was settled meanwhile is not held, and that does nothing.
 struct HeldLease<'a> {
-    trigger: &'a DeployedTrigger,
+    consumer: &'a dyn Consumer,
     lease: &'a Lease,
 }
 
 impl Drop for HeldLease<'_> {
     fn drop(&mut self) {
-        self.trigger.consumer.release(self.lease);
+        self.consumer.release(self.lease);
     }
 }
 
 /// Settles until it is settled: an event that was delivered and is not settled would be delivered again. Its slot stays
 /// taken meanwhile, so a log that cannot be written slows delivery down. A worker that was stopped tries once.
-async fn settle(trigger: &DeployedTrigger, lease: &Lease, settlement: Settlement, stop: &CancellationToken) {
+async fn settle(lane: &Lane, lease: &Lease, settlement: Settlement, stop: &CancellationToken) {
     loop {
-        match trigger.consumer.settle(lease, settlement.clone()).await {
+        match lane.consumer.settle(lease, settlement.clone()).await {
             Ok(()) => return,
             // The trigger was deleted meanwhile; the event counts as cancelled.
             Err(LogError::Closed { .. }) => return,
             Err(error) => {
                 let sequence = lease.record.sequence;
-                tracing::error!(trigger = %trigger.name, %sequence, %error, "cannot settle an event; trying again");
+                tracing::error!(trigger = %lane.trigger.name, %sequence, %error, "cannot settle an event; trying again");
             }
         }
         tokio::select! { () = stop.cancelled() => return, () = tokio::time::sleep(LOG_PAUSE) => {} }

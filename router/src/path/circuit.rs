@@ -114,17 +114,6 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Whether no other attempt is to be made meanwhile.
-    pub fn is_single(&self) -> bool {
-        self.probe
-    }
-
-    /// The same leave for another attempt, unless it is the only one.
-    pub fn again(&self) -> Option<Self> {
-        let Self { circuit, epoch, probe } = self;
-        (!probe).then(|| Self { circuit: circuit.clone(), epoch: *epoch, probe: false })
-    }
-
     /// Says what the attempt found. `wait` says how long the circuit stays open when it opens for the n-th time in a row,
     /// counted from 1.
     pub fn report(self, finding: Finding, now: Instant, wait: impl FnOnce(u32) -> Duration) {
@@ -142,18 +131,25 @@ impl Drop for Pass {
 }
 
 impl Circuit {
-    /// Leave to make attempts, or when to ask again: `None` while an attempt is being made whose outcome will tell.
+    /// Leave to make an attempt, or when to ask again: `None` while an attempt is being made whose outcome will tell.
+    ///
+    /// # Errors
+    /// No attempt is to be made now.
     pub fn enter(self: &Arc<Self>, now: Instant) -> Result<Pass, Option<Instant>> {
         let mut inner = self.inner();
-        match inner.phase {
-            Phase::Closed => Ok(self.pass(inner.epoch, false)),
-            Phase::Open { until, .. } if now < until => Err(Some(until)),
-            Phase::Open { cause, .. } => {
-                inner.phase = Phase::Probing { cause };
-                Ok(self.pass(inner.epoch, true))
-            }
-            Phase::Probing { .. } => Err(None),
+        let probe = inner.may_enter(now)?;
+        if let (true, Phase::Open { cause, .. }) = (probe, inner.phase) {
+            inner.phase = Phase::Probing { cause };
         }
+        Ok(self.pass(inner.epoch, probe))
+    }
+
+    /// Whether there would be leave for one attempt only.
+    ///
+    /// # Errors
+    /// As [`Self::enter`]
+    pub fn look(&self, now: Instant) -> Result<bool, Option<Instant>> {
+        self.inner().may_enter(now)
     }
 
     fn pass(self: &Arc<Self>, epoch: u64, probe: bool) -> Pass {
@@ -232,6 +228,16 @@ impl Circuit {
 }
 
 impl Inner {
+    /// Whether an attempt that may be made is the only one.
+    fn may_enter(&self, now: Instant) -> Result<bool, Option<Instant>> {
+        match self.phase {
+            Phase::Closed => Ok(false),
+            Phase::Open { until, .. } if now < until => Err(Some(until)),
+            Phase::Open { .. } => Ok(true),
+            Phase::Probing { .. } => Err(None),
+        }
+    }
+
     fn close(&mut self) {
         self.epoch += u64::from(self.phase != Phase::Closed);
         self.phase = Phase::Closed;
@@ -297,8 +303,8 @@ mod tests {
             run.now += SECOND * openings;
             assert_eq!(run.circuit.standing(run.now), Standing::HalfOpen);
         }
+        assert_eq!(run.circuit.look(run.now), Ok(true));
         let probe = run.circuit.enter(run.now).expect("one attempt");
-        assert!(probe.is_single());
         assert_eq!(run.circuit.enter(run.now).err(), Some(None), "and no other");
         probe.report(Finding::Answered, run.now, wait);
         assert_eq!(run.circuit.standing(run.now), Standing::Closed);
@@ -369,7 +375,6 @@ mod tests {
         assert_eq!(run.circuit.standing(run.now), Standing::Closed);
         run.attempt(Finding::Unavailable);
         run.circuit.half_open(run.now);
-        let probe = run.circuit.enter(run.now).expect("at once");
-        assert!(probe.is_single());
+        assert_eq!(run.circuit.look(run.now), Ok(true), "at once");
     }
 }

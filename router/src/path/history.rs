@@ -5,8 +5,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use weft_eventlog::Sequence;
+use weft_functions::filter::Filters;
 use weft_functions::function::Limits;
 use weft_functions::manifest::{Kind, Location, ResourceId};
+use weft_functions::value::Namespaced;
 
 use super::snapshot::Snapshot;
 
@@ -20,6 +23,8 @@ pub struct History(Mutex<Inner>);
 #[derive(Default)]
 struct Inner {
     past: VecDeque<Past>,
+    /// Which filters each trigger had, and from which event of its topic on.
+    filters: HashMap<Namespaced, Vec<(Sequence, Filters)>>,
     /// What was known of each resource, and from which snapshot on; `None` from where it was gone.
     facts: HashMap<ResourceId, Vec<Version>>,
 }
@@ -70,6 +75,32 @@ impl History {
         let inner = self.inner();
         let versions = inner.facts.get(id)?;
         versions.iter().rev().find(|(since, _)| *since <= number)?.1.clone()
+    }
+
+    /// Filters of one trigger that are kept.
+    pub const GENERATIONS: usize = 32;
+
+    /// Remembers that a trigger has these filters from this event of its topic on.
+    pub fn learn_filters(&self, trigger: &Namespaced, from: Sequence, filters: Filters) {
+        let mut inner = self.inner();
+        let known = inner.filters.entry(trigger.clone()).or_default();
+        // What it never came to with the filters before was not judged by them.
+        known.retain(|(earlier, _)| *earlier < from);
+        known.push((from, filters));
+        let surplus = known.len().saturating_sub(Self::GENERATIONS);
+        known.drain(..surplus);
+    }
+
+    /// Forgets the filters of a trigger that is gone.
+    pub fn forget_filters(&self, trigger: &Namespaced) {
+        self.inner().filters.remove(trigger);
+    }
+
+    /// The filters that a trigger had when it came to this event of its topic; `None` if that is not known.
+    pub fn filters(&self, trigger: &Namespaced, sequence: Sequence) -> Option<Filters> {
+        let inner = self.inner();
+        let known = inner.filters.get(trigger)?;
+        known.iter().rev().find(|(from, _)| *from <= sequence).map(|(_, filters)| filters.clone())
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -126,7 +157,7 @@ impl Inner {
     }
 }
 
-fn id(kind: Kind, name: &weft_functions::value::Namespaced) -> ResourceId {
+fn id(kind: Kind, name: &Namespaced) -> ResourceId {
     ResourceId { kind, namespace: name.namespace.clone(), name: name.name.clone() }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use weft_eventlog::{Consumer, Topic as TopicLog};
+use weft_eventlog::{Consumer, Counters, Topic as TopicLog};
 use weft_functions::function::Function;
 use weft_functions::issuer::Issuer;
 use weft_functions::namespace::Namespace;
@@ -13,6 +13,7 @@ use weft_functions::trigger::Trigger;
 use weft_functions::value::{Name, Namespaced};
 use weft_runtime::Revision;
 
+use super::again::Again;
 use super::call::Target;
 use super::circuit::Circuit;
 use super::outcome::Failure;
@@ -107,6 +108,16 @@ pub struct DeployedTrigger {
     pub consumer: Arc<dyn Consumer>,
     /// Whether its target takes events at present. It goes with the destination.
     pub circuit: Arc<Circuit>,
+    /// What it gets once more. It goes with the position.
+    pub again: Arc<Again>,
+}
+
+impl DeployedTrigger {
+    /// What its events came to, those included that it got once more.
+    pub fn counters(&self) -> Counters {
+        let lanes = self.again.lanes().map(|(_, lane)| lane.consumer.counters());
+        lanes.fold(self.consumer.counters(), |sum, lane| sum + lane)
+    }
 }
 
 /// A namespace with a document of its own.

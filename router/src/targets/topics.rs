@@ -7,11 +7,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
-use weft_eventlog::{Accepted, AppendError, Appended, DedupeKey, NewRecord};
+use weft_eventlog::{Accepted, AppendError, Appended, DedupeKey, NewRecord, Record};
 use weft_functions::event::http as binding;
 use weft_functions::event::{Event, EventError, EventErrorKind, EventLimits};
 use weft_runtime::{Body, BodyError, empty, full};
 
+use crate::path::again::{Lane, Mark};
 use crate::path::call::{Call, EMISSIONS_MAX};
 use crate::path::envelope::{Envelopes, Seal};
 use crate::path::identity_fields::strip_event;
@@ -22,6 +23,10 @@ use crate::path::snapshot::{DeployedNamespace, DeployedTopic};
 /// How long an append may take before its publisher is told to try again (`threats.md` F-11): a disk that takes seconds
 /// for an fsync serves nobody better by a longer queue.
 const APPEND_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Events and bytes that are copied by one append: half of what the log takes at once.
+const COPIES: usize = 256;
+const COPY_BYTES: usize = 4 << 20;
 
 /// Keeps the call's events and answers which sequence each has.
 pub async fn publish(
@@ -91,6 +96,54 @@ pub async fn receive(call: &mut Call) -> Result<(), Failure> {
     let events = binding::decode(call.request.headers(), body, &limits)?;
     call.events = Some(events.into_iter().map(strip_event).collect());
     Ok(())
+}
+
+/// A kept event, to be delivered once more.
+pub struct Copy {
+    /// As it was kept.
+    pub record: Record,
+    /// What says why it comes again.
+    pub mark: Mark,
+    /// Its dedupe id in the lane: an event is copied once under it.
+    pub id: String,
+}
+
+/// Copies in portions that one append takes.
+pub fn copies(copies: Vec<Copy>) -> Vec<Vec<Copy>> {
+    let (mut portions, mut bytes) = (Vec::<Vec<Copy>>::new(), usize::MAX);
+    for copy in copies {
+        let size = copy.record.body.len()
+            + copy.record.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        match portions.last_mut() {
+            Some(portion) if bytes.saturating_add(size) <= COPY_BYTES && portion.len() < COPIES => {
+                bytes += size;
+                portion.push(copy);
+            }
+            _ => {
+                bytes = size;
+                portions.push(vec![copy]);
+            }
+        }
+    }
+    portions
+}
+
+/// Keeps events once more, in a lane; how many of them were there. They were permitted when they were published, each is
+/// judged again when it is delivered, and who may ask for this was judged where it was asked for.
+///
+/// # Errors
+/// The log does not take them.
+pub async fn copy(lane: &Lane, copies: &[Copy]) -> Result<usize, AppendError> {
+    let records = copies.iter().map(|Copy { record, mark, id }| NewRecord {
+        dedupe: Some(derived(id.clone())),
+        key: record.key.clone(),
+        subject: mark.to_string(),
+        // The envelope is proven for the topic where the event was published, which its trigger knows.
+        headers: record.headers.clone(),
+        body: record.body.clone(),
+    });
+    let appended = lane.log.append(records.collect()).await?;
+    Ok(appended.iter().filter(|appended| appended.duplicate).count())
 }
 
 /// Lets a delivery have the event that its trigger has leased.

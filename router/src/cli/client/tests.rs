@@ -38,7 +38,7 @@ async fn questions_are_put_as_the_api_has_them() {
     let reference = ModuleReference { file: "a.yaml".into(), module: "./m.wasm".into(), digest: "ab12".into() };
     let document = Document { file: "a.yaml".into(), text: "kind: Topic".into() };
     admin.apply(&ApplyRequest { documents: vec![document], modules: vec![reference], dry_run: true }).await.unwrap();
-    drop(admin.follow(&name("orders"), "2026-01-02T03:04:05+01:00", Some(3)).await.unwrap());
+    drop(admin.follow(&name("orders"), "2026-01-02T03:04:05+01:00", Some(3), None).await.unwrap());
 
     let asked = asked.lock().unwrap();
     let lines: Vec<_> = asked.iter().map(|(line, _, _)| line.as_str()).collect();
@@ -152,7 +152,7 @@ async fn a_unix_socket_is_a_node_too() {
 async fn lines_are_cut_where_they_end() {
     let check = async |body: &str, expect: &[&str]| {
         let (admin, _asked) = stub(canned(200, body)).await;
-        let mut lines = admin.follow(&name("orders"), "end", None).await.unwrap();
+        let mut lines = admin.follow(&name("orders"), "end", None, None).await.unwrap();
         let mut found = Vec::new();
         while let Some(line) = lines.next().await.unwrap() {
             found.push(String::from_utf8(line.to_vec()).unwrap());
@@ -171,7 +171,7 @@ async fn a_line_may_come_in_pieces() {
     let node = raw(b"HTTP/1.1 200 OK\r\nx-weft-api: 1\r\ntransfer-encoding: chunked\r\n\r\n\
         5\r\n{\"a\":\r\n3\r\n1}\n\r\n1\r\n\n\r\n4\r\n{}\n{\r\n2\r\n}\n\r\n0\r\n\r\n")
     .await;
-    let mut lines = node.follow(&name("orders"), "end", None).await.unwrap();
+    let mut lines = node.follow(&name("orders"), "end", None, None).await.unwrap();
     for expect in ["{\"a\":1}", "{}", "{}"] {
         assert_eq!(lines.next().await.unwrap().unwrap(), expect);
     }

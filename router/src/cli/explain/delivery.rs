@@ -42,7 +42,10 @@ pub(super) fn text(explained: &Value, width: usize, colour: bool) -> String {
 fn one(page: &mut Page, delivery: &Value) {
     let field = |pointer: &str| of(delivery, pointer).unwrap_or_default();
     let state = page.verdict(&field("/state"));
-    page.line(&format!("  {state}  {}", harmless(&format!("{} to {}", field("/trigger"), field("/target")))));
+    let again = [("redriven", "/redrive"), ("replayed", "/replay")];
+    let again = again.into_iter().find_map(|(word, job)| Some(format!(", {word} by {}", of(delivery, job)?)));
+    let way = format!("{} to {}{}", field("/trigger"), field("/target"), again.unwrap_or_default());
+    page.line(&format!("  {state}  {}", harmless(&way)));
     if let Some(term) = of(delivery, "/filter/first_failing") {
         page.paragraph(6, &format!("the filter fails at: {term}"));
     }
@@ -110,6 +113,8 @@ mod tests {
                   "next": { "attempt": 2, "at": "2026-01-02T03:04:06Z" } },
                 { "trigger": "default/ship", "target": "http://x/", "state": "filtered",
                   "filter": { "result": "fail", "first_failing": "exact type=x" }, "attempts": [] },
+                { "trigger": "default/bill", "target": "function default/billing", "state": "delivered", "redrive": "j-1",
+                  "attempts": [] },
             ],
             "tree": { "event": event("1", "default/orders"), "asked": true, "led_to": [
                 { "event": event("2", "default/invoices"), "by": "default/bill", "role": "reply", "led_to": [] }] },
@@ -129,6 +134,7 @@ Triggers
       next: attempt 2, 2026-01-02T03:04:06Z
   filtered  default/ship to http://x/
       the filter fails at: exact type=x
+  delivered  default/bill to function default/billing, redriven by j-1
 
 Tree
   default/orders #7 t (id 1)  <- this one

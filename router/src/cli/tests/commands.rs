@@ -95,7 +95,10 @@ async fn a_command_that_is_wrong_asks_the_node_nothing() {
     check(&["apply", "-f", "/no/such/folder"], "cannot read /no/such/folder").await;
     check(&["invoke", "hello", "users"], "write /users").await;
     check(&["publish", "orders", "--type", "t", "-d", "@/no/such"], "cannot read /no/such").await;
-    check(&["tail", "orders", "--where", "true"], "--where is not in this version yet").await;
+    check(&["tail", "orders", "--where", "true AND"], "--where: ").await;
+    check(&["replay", "bill", "--from", "1", "--where", "true AND"], "--where: ").await;
+    check(&["dead", "redrive", "bill", "--event", ""], "--event is empty").await;
+    check(&["job", "watch", "7"], "is no job's id").await;
     check(&["get", "all", "hello"], "'all' takes no name").await;
 }
 

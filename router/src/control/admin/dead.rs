@@ -1,4 +1,5 @@
-//! A trigger's dead log: what it gave up, what policy denied it and what expired, with the cause.
+//! A trigger's dead logs: what it gave up, what policy denied it and what expired, with the cause. There is one of live
+//! events and one of each kind of events that came once more; they are listed one after the other.
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -6,14 +7,17 @@ use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use weft_eventlog::{DeadEvents, DeadRecord, Record};
-use weft_functions::manifest::Kind;
+use weft_functions::cesql::Expression;
+use weft_functions::manifest::Kind as Resource;
 
 use super::super::timestamp::rfc3339;
 use super::Shared;
-use super::events::structured_value;
+use super::events::{expression, structured_value};
 use super::refusal::Refusal;
 use super::resources::{absent, read_namespaced};
+use crate::path::again::{Kind, Mark};
 use crate::path::envelope;
+use crate::path::snapshot::DeployedTrigger;
 
 /// Entries of an answer when the caller does not say.
 const DEFAULT_LIMIT: usize = 100;
@@ -21,17 +25,34 @@ const DEFAULT_LIMIT: usize = 100;
 /// Entries of an answer at most. Each may hold an event of 1 MiB, so the log gives fewer when they are large.
 const LIMIT_MAX: usize = 1_000;
 
+/// Entries that one answer looks at.
+const LOOK_MAX: usize = 10_000;
+
 /// Which entries.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ask {
-    /// At most so many; default 100, at most 1,000. Fewer come when they are large: go on until none come.
+    /// At most so many; default 100, at most 1,000.
     limit: Option<usize>,
-    /// Go on after the entry with this `number`; default from the oldest.
-    after: Option<u64>,
+    /// Go on where an answer before ended: its `next`. Default: from the oldest.
+    after: Option<String>,
+    /// Only the event of this id.
+    event: Option<String>,
+    /// Only events of this source.
+    source: Option<String>,
+    /// Only events for which this CESQL expression is true.
+    #[serde(rename = "where")]
+    filter: Option<String>,
 }
 
-/// Lists entries, oldest first.
+/// A place in the dead logs of a trigger: `LOG-NUMBER`, the log 0 being that of live events.
+#[derive(Clone, Copy)]
+struct Place {
+    log: usize,
+    after: u64,
+}
+
+/// Lists entries, oldest first; `next` is there as long as there may be more.
 pub(super) async fn dead(
     State(state): State<Shared>,
     Path((namespace, name)): Path<(String, String)>,
@@ -39,15 +60,64 @@ pub(super) async fn dead(
 ) -> Result<Json<Value>, Refusal> {
     let name = read_namespaced(&namespace, &name)?;
     let Query(ask) = ask.map_err(|error| Refusal::bad_request(error.body_text()))?;
+    let filter = ask.filter.as_deref().map(expression).transpose()?;
     let view = state.deployments.view();
-    let trigger = view.snapshot.triggers.get(&name).ok_or_else(|| absent(Kind::Trigger, &name))?;
+    let trigger = view.snapshot.triggers.get(&name).ok_or_else(|| absent(Resource::Trigger, &name))?;
     let limit = ask.limit.unwrap_or(DEFAULT_LIMIT).min(LIMIT_MAX);
-    let dead = trigger.consumer.dead(ask.after, limit).await;
-    let dead = dead.map_err(|error| Refusal::unavailable(error.to_string()))?;
-    Ok(Json(json!({ "items": dead.iter().map(item).collect::<Vec<_>>() })))
+    let mut place = ask.after.as_deref().map_or(Ok(Place { log: 0, after: 0 }), read_place)?;
+    let (mut items, mut looked) = (Vec::new(), 0);
+    while items.len() < limit && looked < LOOK_MAX && place.log <= Kind::ALL.len() {
+        let entries = entries(trigger, place, limit).await?;
+        if entries.is_empty() {
+            place = Place { log: place.log + 1, after: 0 };
+            continue;
+        }
+        looked += entries.len();
+        for entry in entries {
+            if items.len() == limit {
+                break;
+            }
+            place.after = entry.number;
+            if wanted(&ask, filter.as_ref(), &entry) {
+                items.push(item(place.log, &entry));
+            }
+        }
+    }
+    let next = (place.log <= Kind::ALL.len()).then(|| format!("{}-{}", place.log, place.after));
+    Ok(Json(json!({ "items": items, "next": next })))
 }
 
-fn item(dead: &DeadRecord) -> Value {
+async fn entries(trigger: &DeployedTrigger, place: Place, limit: usize) -> Result<Vec<DeadRecord>, Refusal> {
+    let consumer = match place.log {
+        0 => Some(&trigger.consumer),
+        lane => Kind::ALL.get(lane - 1).and_then(|kind| Some(&trigger.again.lane(*kind)?.consumer)),
+    };
+    let Some(consumer) = consumer else { return Ok(Vec::new()) };
+    let dead = consumer.dead(Some(place.after), limit.max(1)).await;
+    dead.map_err(|error| Refusal::unavailable(error.to_string()))
+}
+
+fn read_place(text: &str) -> Result<Place, Refusal> {
+    let place = text
+        .split_once('-')
+        .and_then(|(log, after)| Some(Place { log: log.parse().ok()?, after: after.parse().ok()? }));
+    place.ok_or_else(|| {
+        Refusal::bad_request(format!("after=`{}`: expected the `next` of an answer", text.escape_debug()))
+    })
+}
+
+fn wanted(ask: &Ask, filter: Option<&Expression>, entry: &DeadRecord) -> bool {
+    if ask.event.is_none() && ask.source.is_none() && filter.is_none() {
+        return true;
+    }
+    let DeadEvents::One(record) = &entry.what else { return false };
+    let Ok(event) = envelope::event(record) else { return false };
+    ask.event.as_deref().is_none_or(|id| event.id() == id)
+        && ask.source.as_deref().is_none_or(|source| event.source() == source)
+        && filter.is_none_or(|filter| filter.holds(&event))
+}
+
+fn item(log: usize, dead: &DeadRecord) -> Value {
     let cause: Map<String, Value> =
         dead.cause.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     let mut item = json!({
@@ -60,7 +130,11 @@ fn item(dead: &DeadRecord) -> Value {
     });
     match &dead.what {
         DeadEvents::One(record) => {
-            item["sequence"] = record.sequence.to_string().into();
+            let mark = Mark::of(record).filter(|_| log > 0);
+            item["sequence"] = mark.as_ref().map_or(record.sequence, |mark| mark.source).to_string().into();
+            if let Some(mark) = mark {
+                item[mark.kind.as_str()] = mark.job.into();
+            }
             item["event"] = event(record);
         }
         // The events themselves are gone.

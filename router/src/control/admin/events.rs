@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use weft_eventlog::{LogError, Record, Sequence, Topic};
+use weft_functions::cesql::Expression;
 use weft_functions::event::{Event, http as binding};
 use weft_functions::manifest::Kind;
 use weft_functions::value::Namespaced;
@@ -25,7 +26,7 @@ use super::super::timestamp;
 use super::Shared;
 use super::refusal::Refusal;
 use super::resources::{absent, read_namespaced};
-use crate::path::envelope::Envelopes;
+use crate::path::envelope::{self, Envelopes};
 
 /// How often an empty line says that a quiet stream is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -44,6 +45,9 @@ pub(super) struct Ask {
     /// Whether to wait for more. Default: no.
     #[serde(default)]
     follow: bool,
+    /// Only events for which this CESQL expression is true.
+    #[serde(rename = "where")]
+    filter: Option<String>,
 }
 
 /// Streams events.
@@ -70,13 +74,20 @@ pub(super) async fn events(
         topic,
         name,
         envelopes,
+        filter: ask.filter.as_deref().map(expression).transpose()?,
         shutdown: state.shutdown.clone(),
     };
     let body = Body::from_stream(stream::unfold(tail, Tail::chunk));
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
-async fn begin(topic: &dyn Topic, from: &str) -> Result<Sequence, Refusal> {
+/// An expression that can be read.
+pub(super) fn expression(text: &str) -> Result<Expression, Refusal> {
+    Expression::parse(text).map_err(|error| Refusal::bad_request(format!("where: {error}")))
+}
+
+/// Where in the topic a word, a sequence or a time is.
+pub(super) async fn begin(topic: &dyn Topic, from: &str) -> Result<Sequence, Refusal> {
     let bounds = topic.bounds();
     match (from, from.parse::<Sequence>(), timestamp::parse(from)) {
         ("beginning", _, _) => Ok(bounds.first),
@@ -95,6 +106,7 @@ struct Tail {
     topic: Arc<dyn Topic>,
     name: Namespaced,
     envelopes: Arc<Envelopes>,
+    filter: Option<Expression>,
     next: Sequence,
     /// Where one that does not follow ends.
     end: Option<Sequence>,
@@ -124,9 +136,16 @@ impl Tail {
             };
             if let Some(last) = records.last() {
                 self.next = last.sequence.next();
-                self.left -= records.len() as u64;
-                let lines: String = records.iter().map(|record| self.line(record) + "\n").collect();
-                return Some((Ok(lines.into()), self));
+                let wanted: Vec<_> = records.iter().filter(|record| self.wants(record)).collect();
+                let most = usize::try_from(self.left).map_or(wanted.len(), |left| left.min(wanted.len()));
+                self.left -= most as u64;
+                let lines: String = wanted[..most].iter().map(|record| self.line(record) + "\n").collect();
+                if most > 0 {
+                    return Some((Ok(lines.into()), self));
+                }
+                // Nothing of this is wanted; others have their turn before the next piece is read.
+                tokio::task::yield_now().await;
+                continue;
             }
             if self.end.is_some() {
                 return None;
@@ -141,10 +160,17 @@ impl Tail {
 
     async fn read(&self) -> Result<Vec<Record>, LogError> {
         let (most, bytes) = BATCH;
-        let most = usize::try_from(self.left).map_or(most, |left| most.min(left));
+        let left = usize::try_from(self.left).ok().filter(|_| self.filter.is_none());
+        let most = left.map_or(most, |left| most.min(left));
         let mut records = self.topic.read(self.next, most, bytes).await?;
         records.retain(|record| self.end.is_none_or(|end| record.sequence < end));
         Ok(records)
+    }
+
+    /// Whether the expression holds. What cannot be read is no event that it could hold for.
+    fn wants(&self, record: &Record) -> bool {
+        let holds = |filter: &Expression| envelope::event(record).is_ok_and(|event| filter.holds(&event));
+        self.filter.as_ref().is_none_or(holds)
     }
 
     fn line(&self, record: &Record) -> String {

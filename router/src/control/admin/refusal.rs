@@ -65,6 +65,10 @@ impl Refusal {
         Failure::hidden(Reason::RouteNone, log)
     }
 
+    pub(super) fn conflict(code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, title, detail)
+    }
+
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "the node cannot do this now", detail)
     }

@@ -55,6 +55,11 @@ pub(super) fn of(method: &Method, address: Option<&str>, names: &[(String, Strin
         Some("/api/v1/triggers/{namespace}/{name}/dead") if reading => {
             Right::To(Verb::Read, resource(Some(Kind::Trigger))?)
         }
+        Some("/api/v1/triggers/{namespace}/{name}/redrive" | "/api/v1/triggers/{namespace}/{name}/replay") => {
+            Right::To(Verb::Operate, resource(Some(Kind::Trigger))?)
+        }
+        Some("/api/v1/jobs" | "/api/v1/jobs/{id}") if reading => Right::Each,
+        Some("/api/v1/jobs/{id}/stop") => Right::Each,
         Some("/api/v1/resources/{kind}") if reading => Right::Each,
         Some("/api/v1/apply" | "/api/v1/modules/{digest}") => Right::Each,
         Some(
@@ -99,6 +104,12 @@ mod tests {
         check(Method::PUT, one, "apply Topic shop/orders");
         check(Method::GET, "/api/v1/topics/{namespace}/{name}/events", "read Topic shop/orders");
         check(Method::GET, "/api/v1/triggers/{namespace}/{name}/dead", "read Trigger shop/orders");
+        check(Method::POST, "/api/v1/triggers/{namespace}/{name}/redrive", "operate Trigger shop/orders");
+        check(Method::POST, "/api/v1/triggers/{namespace}/{name}/replay", "operate Trigger shop/orders");
+        check(Method::GET, "/api/v1/jobs", "each");
+        check(Method::GET, "/api/v1/jobs/{id}", "each");
+        check(Method::POST, "/api/v1/jobs/{id}", "operate namespace weft-system");
+        check(Method::POST, "/api/v1/jobs/{id}/stop", "each");
         check(Method::POST, "/api/v1/apply", "each");
         check(Method::PUT, "/api/v1/modules/{digest}", "each");
         check(Method::POST, "/api/v1/explain/request", "each");

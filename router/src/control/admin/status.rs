@@ -99,7 +99,7 @@ fn of_topic(state: &AdminState, view: &View, topic: &Topic) -> Value {
 
 fn of_trigger(view: &View, trigger: &Trigger) -> Value {
     let deployed = view.snapshot.triggers.get(&trigger.metadata.namespaced());
-    let counters = deployed.map(|deployed| deployed.consumer.counters()).unwrap_or_default();
+    let counters = deployed.map(|deployed| deployed.counters()).unwrap_or_default();
     json!({
         "accepted": counters.accepted,
         "delivered": counters.delivered,

@@ -26,6 +26,12 @@ fn envelopes() -> Arc<Envelopes> {
     Arc::new(Envelopes::new(KeyRing::new(0, &[7; 40]), trust_domain, Arc::new(SystemClock)))
 }
 
+/// Jobs that nobody delivers.
+fn jobs_of(plane: &Plane) -> super::super::jobs::Parts {
+    let (log, mesh): (Arc<dyn weft_eventlog::EventLog>, _) = (plane.log.clone(), plane.mesh.clone());
+    super::super::jobs::Parts { log, mesh, clock: Arc::new(SystemClock), on_lane: Arc::new(|| ()) }
+}
+
 struct Api {
     plane: Plane,
     shutdown: CancellationToken,
@@ -58,6 +64,7 @@ impl Api {
             deployments: plane.deployments.clone(),
             explain: Arc::new(Explainer::new(plane.mesh.clone(), refusals)),
             mesh: plane.mesh.clone(),
+            jobs: Jobs::open(jobs_of(&plane)).await.expect("opens"),
             modules: plane.modules.clone(),
             readiness: plane.readiness.clone(),
             scale_log: Arc::new(ScaleLog::new(Arc::new(SystemClock))),

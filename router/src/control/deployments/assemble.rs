@@ -15,6 +15,7 @@ use weft_functions::value::{Name, Namespaced};
 use super::super::desired::Desired;
 use super::stage::Stage;
 use super::{Lacking, Parts};
+use crate::path::again::Again;
 use crate::path::policy::{Default, PolicyIndex, Rules};
 use crate::path::snapshot::{DeployedNamespace, DeployedTrigger, Snapshot};
 
@@ -91,19 +92,28 @@ async fn deployed(parts: &Parts, before: &Snapshot, trigger: &Trigger) -> Result
     let topic = trigger.spec.topic.clone();
     let same_target = current.filter(|current| current.resource.spec.destination == trigger.spec.destination);
     let circuit = same_target.map(|current| current.circuit.clone()).unwrap_or_default();
-    Ok(Arc::new(DeployedTrigger { resource: trigger.clone(), name, topic, identity, consumer, circuit }))
+    let again = match current {
+        Some(current) => current.again.clone(),
+        None => {
+            let again = Arc::<Again>::default();
+            again.reopen(parts.log.as_ref(), &name, &parts.log.consumers().await?).await?;
+            again
+        }
+    };
+    Ok(Arc::new(DeployedTrigger { resource: trigger.clone(), name, topic, identity, consumer, circuit, again }))
 }
 
 /// Opens the trigger's position. One on another topic is of what this trigger was before: its pending events are
 /// cancelled, and it begins anew.
-async fn consumer(parts: &Parts, name: &Namespaced, trigger: &Trigger) -> Result<Arc<dyn Consumer>, LogError> {
-    let (name, topic) = (name.to_string(), trigger.spec.topic.to_string());
+async fn consumer(parts: &Parts, of: &Namespaced, trigger: &Trigger) -> Result<Arc<dyn Consumer>, LogError> {
+    let (name, topic) = (of.to_string(), trigger.spec.topic.to_string());
     let start = match trigger.spec.from {
         StartFrom::End => Start::End,
         StartFrom::Beginning => Start::Beginning,
     };
     match parts.log.consumer(&name, &topic, start).await {
         Err(LogError::InUse { .. }) => {
+            Again::delete(parts.log.as_ref(), of).await?;
             let counters = parts.log.delete_consumer(&name).await?;
             tracing::warn!(trigger = %name, %topic, cancelled = counters.cancelled, "the trigger reads another topic now");
             parts.log.consumer(&name, &topic, start).await

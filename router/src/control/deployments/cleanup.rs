@@ -13,6 +13,7 @@ use weft_runtime::{Revision, Runtime};
 use super::super::desired::Desired;
 use super::super::modules::ModuleDigest;
 use super::Parts;
+use crate::path::again::{Again, Kind as Kinds};
 use crate::path::snapshot::Snapshot;
 
 /// How long a replaced revision still takes calls: those that read the old snapshot just before the swap and have not
@@ -63,8 +64,14 @@ pub(super) async fn orphans(parts: &Parts, desired: &Desired) -> Vec<ResourceId>
             return Vec::new();
         }
     };
-    let names = names.iter().filter_map(|name| name.parse::<Namespaced>().ok());
-    let ids = names.map(|Namespaced { namespace, name }| ResourceId { kind: Kind::Trigger, namespace, name });
+    // A lane is its trigger's.
+    let lane = |name: &str| {
+        Kinds::ALL.iter().find_map(|kind| name.strip_suffix(kind.as_str())?.strip_suffix('/').map(ToOwned::to_owned))
+    };
+    let names = names.iter().filter_map(|name| lane(name).as_ref().unwrap_or(name).parse::<Namespaced>().ok());
+    let names: BTreeSet<Namespaced> = names.collect();
+    let ids =
+        names.into_iter().map(|Namespaced { namespace, name }| ResourceId { kind: Kind::Trigger, namespace, name });
     ids.filter(|id| !desired.entries.contains_key(id)).collect()
 }
 
@@ -72,6 +79,9 @@ pub(super) async fn orphans(parts: &Parts, desired: &Desired) -> Vec<ResourceId>
 pub(super) async fn delete_data(parts: &Parts, gone: &[ResourceId]) {
     for trigger in gone.iter().filter(|id| id.kind == Kind::Trigger) {
         let name = trigger.namespaced().to_string();
+        if let Err(error) = Again::delete(parts.log.as_ref(), &trigger.namespaced()).await {
+            tracing::warn!(trigger = %name, %error, "cannot delete what a trigger was to get once more");
+        }
         match parts.log.delete_consumer(&name).await {
             Ok(counters) => tracing::info!(trigger = %name, cancelled = counters.cancelled, "deleted a trigger"),
             Err(LogError::NotFound { .. }) => {}

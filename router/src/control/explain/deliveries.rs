@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use weft_eventlog::{DeadEvents, DeadRecord, EventState, Record, RetryRecord, Sequence, Terminal, Topic};
+use weft_eventlog::{Consumer, DeadEvents, DeadRecord, EventState, Record, RetryRecord, Sequence, Terminal, Topic};
 use weft_functions::event::Event;
 use weft_functions::filter::FilterVerdict;
 use weft_functions::policy::Verb;
@@ -16,6 +16,7 @@ use super::contract::Asking;
 use super::rehearsal::{consume, deliver, destination};
 use super::situation::ask;
 use crate::path::Mesh;
+use crate::path::again::{Kind, Lane, Mark};
 use crate::path::attempts::PastAttempt;
 use crate::path::caller::Caller;
 use crate::path::snapshot::{DeployedTrigger, Snapshot};
@@ -25,6 +26,9 @@ const PAGE: (usize, usize) = (1_024, 4 << 20);
 
 /// Bytes of bodies that one search reads over all topics: a minute of a disk that is not new. Newest events come first.
 const SEARCH_BYTES_MAX: usize = 1 << 30;
+
+/// Copies of one event that are told of.
+const COPIES_MAX: usize = 16;
 
 /// Entries of a dead log that are looked through.
 const DEAD_MAX: usize = 100_000;
@@ -113,6 +117,12 @@ pub struct Delivery {
     /// The attempt to come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<Next>,
+    /// The job that redrove it, if this is about that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redrive: Option<String>,
+    /// The job that replayed it, if this is about that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<String>,
 }
 
 /// The two questions of a delivery.
@@ -179,7 +189,17 @@ pub(super) async fn explain(
     let mut deliveries = Vec::new();
     for trigger in snapshot.triggers.values().filter(|trigger| trigger.topic == *name) {
         let event = opened.as_ref().ok().map(|(event, envelope)| (event, &envelope.caller));
-        deliveries.push(delivery(mesh, &snapshot, trigger, record.sequence, event).await?);
+        let live = Told { mesh, snapshot: &snapshot, trigger, consumer: trigger.consumer.as_ref(), mark: None };
+        deliveries.push(live.delivery(record.sequence, event).await?);
+        for (kind, lane) in trigger.again.lanes() {
+            for (at, mark) in copies(lane, record.sequence).await? {
+                let consumer = lane.consumer.as_ref();
+                let told = Told { mesh, snapshot: &snapshot, trigger, consumer, mark: Some((kind, mark.job.clone())) };
+                let marked = event.map(|(event, caller)| (mark.on(event.clone()), caller));
+                let marked = marked.as_ref().map(|(event, caller)| (event, *caller));
+                deliveries.push(told.delivery(at, marked).await?);
+            }
+        }
     }
     let place = (name.clone(), record.sequence);
     Ok(Found::One(Box::new(Delivered { event: kept(mesh, name, &record), deliveries, place })))
@@ -246,42 +266,76 @@ pub(super) fn kept(mesh: &Mesh, topic: &Namespaced, record: &Record) -> Kept {
     }
 }
 
-async fn delivery(
-    mesh: &Arc<Mesh>,
-    snapshot: &Snapshot,
-    trigger: &DeployedTrigger,
-    sequence: Sequence,
-    event: Option<(&Event, &Caller)>,
-) -> Result<Delivery, String> {
-    let unreadable = |error: weft_eventlog::LogError| error.to_string();
-    let first_failing = event.and_then(|(event, _)| match trigger.resource.spec.filters.evaluate(event) {
-        FilterVerdict::Pass => None,
-        FilterVerdict::Fail { first_failing } => Some(first_failing),
-    });
-    let retry = trigger.consumer.retry_of(sequence).await.map_err(unreadable)?;
-    let state = trigger.consumer.state_of(sequence);
-    let dead = match state {
-        Some(EventState::Ended) => dead(trigger, sequence).await?,
-        _ => None,
-    };
-    let (state, next) = standing(state, retry.as_ref(), dead.as_ref(), first_failing.is_some());
-    let cause = dead.as_ref().map(|dead| &dead.cause).or_else(|| retry.as_ref().map(|retry| &retry.cause));
-    let attempts = attempts(mesh, trigger, sequence, cause.map_or(&[], Vec::as_slice));
-    let asked = matches!(state, "filtered" | "before_start");
-    let policy = event.filter(|_| !asked).map(|(event, caller)| Verdict {
-        consume: ask(snapshot, consume(trigger, event, caller).question()),
-        deliver: ask(snapshot, deliver(trigger, event, caller).question()),
-    });
-    let filter = event.map(|_| Filter { result: if first_failing.is_none() { "pass" } else { "fail" }, first_failing });
-    Ok(Delivery {
-        trigger: trigger.name.to_string(),
-        target: destination(trigger),
-        state,
-        policy,
-        filter,
-        attempts,
-        next,
-    })
+/// The copies of an event in a lane, oldest first: where they are, and their marks.
+async fn copies(lane: &Lane, source: Sequence) -> Result<Vec<(Sequence, Mark)>, String> {
+    let bounds = lane.log.bounds();
+    let (mut from, mut found) = (bounds.first.get(), Vec::new());
+    while from < bounds.next.get() && found.len() < COPIES_MAX {
+        let until = from.saturating_add(PAGE.0 as u64).min(bounds.next.get());
+        let page = page(lane.log.as_ref(), from, until).await?;
+        let marked = page.iter().filter_map(|record| Some((record.sequence, Mark::of(record)?)));
+        found.extend(marked.filter(|(_, mark)| mark.source == source));
+        from = until;
+    }
+    Ok(found)
+}
+
+/// A trigger's way with an event, live or once more.
+struct Told<'a> {
+    mesh: &'a Arc<Mesh>,
+    snapshot: &'a Snapshot,
+    trigger: &'a DeployedTrigger,
+    consumer: &'a dyn Consumer,
+    /// Why it came once more, and by which job.
+    mark: Option<(Kind, String)>,
+}
+
+impl Told<'_> {
+    async fn delivery(&self, sequence: Sequence, event: Option<(&Event, &Caller)>) -> Result<Delivery, String> {
+        let Self { mesh, snapshot, trigger, consumer, .. } = self;
+        let unreadable = |error: weft_eventlog::LogError| error.to_string();
+        // What has ended was judged by the filters of its time, what waits will be by those of now.
+        let over = consumer.state_of(sequence) == Some(EventState::Ended) && self.mark.is_none();
+        let then = over.then(|| mesh.history.filters(&trigger.name, sequence)).flatten();
+        let filters = then.as_ref().unwrap_or(&trigger.resource.spec.filters);
+        let first_failing = event.and_then(|(event, _)| match filters.evaluate(event) {
+            FilterVerdict::Pass => None,
+            FilterVerdict::Fail { first_failing } => Some(first_failing),
+        });
+        let retry = consumer.retry_of(sequence).await.map_err(unreadable)?;
+        let state = consumer.state_of(sequence);
+        let dead = match state {
+            Some(EventState::Ended) => dead(*consumer, sequence).await?,
+            _ => None,
+        };
+        let (state, next) = standing(state, retry.as_ref(), dead.as_ref(), first_failing.is_some());
+        let cause = dead.as_ref().map(|dead| &dead.cause).or_else(|| retry.as_ref().map(|retry| &retry.cause));
+        // Decisions know an event by its place in the topic and not how often it came.
+        let made = self.mark.is_none().then_some(sequence);
+        let attempts = attempts(mesh, trigger, made, cause.map_or(&[], Vec::as_slice));
+        let asked = matches!(state, "filtered" | "before_start");
+        let policy = event.filter(|_| !asked).map(|(event, caller)| Verdict {
+            consume: ask(snapshot, consume(trigger, event, caller).question()),
+            deliver: ask(snapshot, deliver(trigger, event, caller).question()),
+        });
+        let filter =
+            event.map(|_| Filter { result: if first_failing.is_none() { "pass" } else { "fail" }, first_failing });
+        Ok(Delivery {
+            trigger: trigger.name.to_string(),
+            target: destination(trigger),
+            state,
+            policy,
+            filter,
+            attempts,
+            next,
+            redrive: self.job(Kind::Redrive),
+            replay: self.job(Kind::Replay),
+        })
+    }
+
+    fn job(&self, kind: Kind) -> Option<String> {
+        self.mark.as_ref().filter(|(of, _)| *of == kind).map(|(_, job)| job.clone())
+    }
 }
 
 /// In words: the state, and the attempt to come.
@@ -306,10 +360,10 @@ fn standing(
 }
 
 /// The event's entry in the trigger's dead log, the last one if it was there more than once.
-async fn dead(trigger: &DeployedTrigger, sequence: Sequence) -> Result<Option<DeadRecord>, String> {
+async fn dead(consumer: &dyn Consumer, sequence: Sequence) -> Result<Option<DeadRecord>, String> {
     let (mut found, mut after, mut seen) = (None, None, 0);
     loop {
-        let entries = trigger.consumer.dead(after, PAGE.0).await.map_err(|error| error.to_string())?;
+        let entries = consumer.dead(after, PAGE.0).await.map_err(|error| error.to_string())?;
         let Some(last) = entries.last() else { return Ok(found) };
         after = Some(last.number);
         seen += entries.len();
@@ -331,7 +385,7 @@ fn covers(dead: &DeadRecord, sequence: Sequence) -> bool {
 fn attempts(
     mesh: &Arc<Mesh>,
     trigger: &DeployedTrigger,
-    sequence: Sequence,
+    made: Option<Sequence>,
     cause: &[(String, String)],
 ) -> Vec<Attempt> {
     let kept = PastAttempt::all(cause).into_iter().map(|past| Attempt {
@@ -341,7 +395,8 @@ fn attempts(
         decision: past.decision,
     });
     let mut attempts: Vec<Attempt> = kept.collect();
-    let made = mesh.records.decisions().of_delivery(&trigger.identity, sequence);
+    let made =
+        made.map(|sequence| mesh.records.decisions().of_delivery(&trigger.identity, sequence)).unwrap_or_default();
     for (number, kept) in made.into_iter().filter(|(_, kept)| kept.verb == Verb::Deliver || kept.reason.is_some()) {
         let decision = mesh.records.id(number).to_string();
         if !attempts.iter().any(|attempt| attempt.decision.as_ref() == Some(&decision)) {

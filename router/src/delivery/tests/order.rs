@@ -6,10 +6,10 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn events_of_a_key_come_one_after_the_other_and_keys_beside_each_other() {
-    // Every third attempt fails in some way.
-    let script = |number: usize, _: &Came| match number % 6 {
-        2 => Ok(500),
-        5 => Err(Reason::UpConnect),
+    // Some attempts fail, in one way or the other.
+    let script = |number: usize, _: &Came| match number % 30 {
+        9 => Ok(500),
+        19 => Err(Reason::UpConnect),
         _ => Ok(204),
     };
     let takes = SECOND / 5;

@@ -29,8 +29,8 @@ impl Triggers {
         Ok(Self {
             accepted: counter(
                 "weft_trigger_events_accepted_total",
-                "Events that a trigger has to bring to a terminal state.",
-                &["namespace", "trigger"],
+                "Events that a trigger has to bring to a terminal state, and why it got them.",
+                &["namespace", "trigger", "cause"],
             )?,
             events: counter(
                 "weft_trigger_events_total",
@@ -59,9 +59,14 @@ impl Triggers {
         self.pauses.reset();
         let now = Instant::now();
         for (name, trigger) in &snapshot.triggers {
-            let counters = trigger.consumer.counters();
             let (namespace, name) = (name.namespace.as_str(), name.name.as_str());
-            self.accepted.with_label_values(&[namespace, name]).inc_by(counters.accepted);
+            let mut counters = trigger.consumer.counters();
+            self.accepted.with_label_values(&[namespace, name, "live"]).inc_by(counters.accepted);
+            for (kind, lane) in trigger.again.lanes() {
+                let lane = lane.consumer.counters();
+                self.accepted.with_label_values(&[namespace, name, kind.as_str()]).inc_by(lane.accepted);
+                counters = counters + lane;
+            }
             self.pending.with_label_values(&[namespace, name]).set(counters.pending as i64);
             for state in Terminal::ALL {
                 self.events.with_label_values(&[namespace, name, state.name()]).inc_by(counters.of(state));
