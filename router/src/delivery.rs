@@ -11,6 +11,7 @@ mod reply;
 mod report;
 pub mod retry;
 mod sending;
+mod sorter;
 mod terms;
 mod worker;
 
@@ -74,6 +75,8 @@ pub struct Deliveries {
     parts: Arc<Parts>,
     budget: Arc<Budget>,
     workers: Mutex<HashMap<Namespaced, Running>>,
+    /// Of topics with many triggers.
+    sorters: Mutex<HashMap<Namespaced, sorter::Running>>,
     /// Stopped workers that still have attempts in flight.
     ending: Mutex<JoinSet<()>>,
 }
@@ -92,7 +95,13 @@ impl Deliveries {
     /// No workers yet.
     pub fn new(parts: Parts) -> Self {
         let budget = Budget::new(IN_FLIGHT_KIB);
-        Self { parts: Arc::new(parts), budget, workers: Mutex::default(), ending: Mutex::default() }
+        Self {
+            parts: Arc::new(parts),
+            budget,
+            workers: Mutex::default(),
+            sorters: Mutex::default(),
+            ending: Mutex::default(),
+        }
     }
 
     /// Makes the workers those of `snapshot`: starts new ones, stops those whose trigger is gone, and replaces those
@@ -112,6 +121,8 @@ impl Deliveries {
             }
             self.start_lanes(running);
         }
+        drop(workers);
+        self.sort(snapshot);
     }
 
     /// Serves the lanes that triggers have got meanwhile.
@@ -120,10 +131,35 @@ impl Deliveries {
         workers.values_mut().for_each(|running| self.start_lanes(running));
     }
 
+    /// Makes the sorters those of `snapshot`: one for each topic with many triggers.
+    fn sort(&self, snapshot: &Snapshot) {
+        let mut by_topic: HashMap<&Namespaced, Vec<Arc<DeployedTrigger>>> = HashMap::new();
+        for trigger in snapshot.triggers.values() {
+            by_topic.entry(&trigger.topic).or_default().push(trigger.clone());
+        }
+        by_topic.retain(|_, triggers| triggers.len() >= sorter::SORTED_FROM);
+        let mut sorters = self.sorters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ending = self.ending();
+        for (_, running) in sorters.extract_if(|topic, _| !by_topic.contains_key(topic)) {
+            ending.spawn(running.release());
+        }
+        for (name, triggers) in by_topic {
+            let Some(topic) = snapshot.topics.get(name) else { continue };
+            if sorters.get(name).is_some_and(|running| running.is_for(&triggers)) {
+                continue;
+            }
+            let before = sorters.remove(name);
+            sorters.insert(name.clone(), sorter::Running::start(topic.log.clone(), triggers, before));
+        }
+    }
+
     /// Stops leasing at once, waits until what is in flight is settled, and gives up after `patience`.
     pub async fn drain(&self, patience: Duration) {
         self.stop(|_, _| true);
         let mut ending = std::mem::take(&mut *self.ending());
+        for (_, running) in self.sorters.lock().unwrap_or_else(PoisonError::into_inner).drain() {
+            ending.spawn(running.end());
+        }
         // A worker that panicked has said so in the log; its leases come back when the consumer is opened again.
         let all = async { while ending.join_next().await.is_some() {} };
         if tokio::time::timeout(patience, all).await.is_err() {

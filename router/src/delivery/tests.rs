@@ -1,6 +1,7 @@
 //! Delivery in virtual time: hours of outage in milliseconds, with the log in memory and a target that answers by script.
 
 mod again;
+mod many;
 mod order;
 mod outage;
 mod times;
