@@ -26,6 +26,8 @@ pub mod quota;
 pub mod record;
 pub mod refusals;
 pub mod routes;
+#[cfg(weft_defects)]
+pub mod seeded;
 pub mod snapshot;
 pub mod spiffe;
 pub mod tokens;

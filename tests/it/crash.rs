@@ -11,10 +11,8 @@ mod sink;
 mod verdict;
 mod writer;
 
-use std::path::PathBuf;
-
 use campaign::Campaign;
-use weft_tests::modules;
+use weft_tests::modules::{self, DEFECT_VARIABLE, defective};
 
 /// Kills of an ordinary run.
 const CYCLES: usize = 20;
@@ -23,8 +21,6 @@ const CYCLES_FULL: usize = 200;
 /// Kills after which a node that answers too early must have been caught. With D2 each kill loses about fifty
 /// milliseconds of answers, so the first one should do.
 const CYCLES_TO_CATCH: usize = 5;
-/// What only a build with seeded defects contains.
-const DEFECT_VARIABLE: &str = "WEFT_DEFECT";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_loses_no_event_that_was_answered_202() {
@@ -51,25 +47,6 @@ async fn a_202_before_the_write_is_caught() {
         }
     }
     panic!("{CYCLES_TO_CATCH} kills of a node that answers before it writes, and no loss was found");
-}
-
-#[test]
-fn the_binary_has_no_seeded_defects() {
-    let check = |binary: PathBuf, expect: bool| {
-        let bytes = std::fs::read(&binary).unwrap();
-        let has = bytes.windows(DEFECT_VARIABLE.len()).any(|window| window == DEFECT_VARIABLE.as_bytes());
-        assert_eq!(has, expect, "{} contains {DEFECT_VARIABLE}", binary.display());
-    };
-    check(modules::weft(), false);
-    check(defective(), true);
-}
-
-/// The binary with the seeded defects: `defects/weft` in the target directory.
-fn defective() -> PathBuf {
-    let weft = modules::weft();
-    let binary = weft.ancestors().nth(2).expect("the target directory").join("defects/weft");
-    assert!(binary.is_file(), "{} is missing: run tests/run, which builds it", binary.display());
-    binary
 }
 
 /// How many kills: `WEFT_CRASH_CYCLES`, or what the profile says.

@@ -16,5 +16,7 @@ mod interop;
 mod jwt;
 mod manifests;
 mod mtls;
+mod parity;
 mod quotas;
+mod seeded;
 mod tidy;

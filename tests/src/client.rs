@@ -10,6 +10,7 @@ use hyper::body::{Body, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// How long an answer may take.
@@ -130,6 +131,10 @@ impl Answer {
     }
 }
 
+/// A connection.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+impl<IO: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for IO {}
+
 /// Sends a request on a connection of its own and reads the whole answer.
 ///
 /// # Errors
@@ -150,10 +155,27 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let stream = TcpStream::connect(to).await.unwrap_or_else(|error| panic!("cannot connect to {to}: {error}"));
+    open_on(stream, request).await
+}
+
+/// Sends a request on a connection that is there already, such as one of TLS, and reads the whole answer.
+///
+/// # Errors
+/// The connection or the answer broke off.
+pub async fn send_on(stream: impl Stream, ask: Ask) -> Result<Answer, hyper::Error> {
+    let body = Full::new(ask.body.clone());
+    read(open_on(stream, ask.with_body(body)).await?).await
+}
+
+async fn open_on<B>(stream: impl Stream, request: Request<B>) -> Result<Response<Incoming>, hyper::Error>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let answer = tokio::time::timeout(PATIENCE, sender.send_request(request)).await;
-    answer.unwrap_or_else(|_| panic!("{to} did not answer"))
+    answer.expect("an answer in time")
 }
 
 /// Reads an answer to its end.

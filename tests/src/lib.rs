@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on ends here")]
 
+pub mod access;
 pub mod child;
 pub mod cli;
 pub mod client;
@@ -16,6 +17,7 @@ pub mod project;
 pub mod raw;
 pub mod serve;
 pub mod sink;
+pub mod workload;
 
 pub use client::{Answer, Ask};
 pub use eventually::{PATIENCE, eventually, eventually_within};
@@ -24,3 +26,4 @@ pub use node::Node;
 pub use project::Project;
 pub use serve::{Served, Site};
 pub use sink::{Reply, Sink};
+pub use workload::Workload;

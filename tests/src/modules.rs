@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// Guests, and the folder of the workspace that each is built in.
-const GUESTS: [(&str, &str); 9] = [
+const GUESTS: [(&str, &str); 10] = [
+    ("cashier", "examples"),
     ("hello", "examples"),
     ("shop", "examples"),
     ("billing", "examples"),
@@ -26,6 +27,17 @@ pub fn weft() -> PathBuf {
     let weft = executable.ancestors().nth(2).expect("a folder of builds").join("weft");
     assert!(weft.is_file(), "{} is missing: run tests/run, or cargo build --bin weft", weft.display());
     weft
+}
+
+/// What only a build with seeded defects contains: the variable that says which defect it has.
+pub const DEFECT_VARIABLE: &str = "WEFT_DEFECT";
+
+/// The binary with the seeded defects: `defects/weft` in the target directory.
+pub fn defective() -> PathBuf {
+    let weft = weft();
+    let binary = weft.ancestors().nth(2).expect("the target directory").join("defects/weft");
+    assert!(binary.is_file(), "{} is missing: run tests/run, which builds it", binary.display());
+    binary
 }
 
 /// The names of all guests.

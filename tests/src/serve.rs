@@ -7,11 +7,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
+use tokio::net::UnixStream;
 
 use crate::child::Process;
 use crate::cli::{self, Run};
-use crate::{PATIENCE, eventually, eventually_within, modules};
+use crate::client::{self, Answer, Ask};
+use crate::metrics::Scrape;
+use crate::{PATIENCE, access, eventually, eventually_within, modules};
 
 /// What the node is called by its clients.
 pub const DOMAIN: &str = "mesh.example";
@@ -69,6 +73,15 @@ impl Site {
 
     /// Starts a node; `more` are the lines of its file that say its identity, and others.
     pub async fn start_with(&self, more: &str) -> Served {
+        self.run(more, &[]).await
+    }
+
+    /// Starts a node whose certificate is the authority's, and which writes down every call.
+    pub async fn start_with_access_log(&self) -> Served {
+        self.run("identity: { ca: ca }\n", &["--access-log"]).await
+    }
+
+    async fn run(&self, more: &str, words: &[&str]) -> Served {
         let listen = "mtls: \"127.0.0.1:0\", tls: \"127.0.0.1:0\", plain: \"127.0.0.1:0\", admin: \"unix:admin.sock\"";
         let text = format!(
             "trustDomain: {TRUST_DOMAIN}\ndomain: {DOMAIN}\ndata: data\n\
@@ -76,7 +89,7 @@ impl Site {
         );
         self.write("node.yaml", text);
         let mut command = Command::new(modules::weft());
-        command.args(["serve", "--config", "node.yaml"]).current_dir(self.home.path());
+        command.args(["serve", "--config", "node.yaml"]).args(words).current_dir(self.home.path());
         command.env_remove("RUST_LOG").env_remove("WEFT_ADMIN");
         let mut process = Process::spawn(command);
         let said = eventually_within(START, "the node's banner", async || {
@@ -125,6 +138,28 @@ pub struct Served {
 }
 
 impl Served {
+    /// Sends a request to the admin socket.
+    pub async fn ask_admin(&self, ask: Ask) -> Answer {
+        let socket = self.folder.join("admin.sock");
+        let stream = UnixStream::connect(&socket).await;
+        let stream = stream.unwrap_or_else(|error| panic!("cannot connect to {}: {error}", socket.display()));
+        client::send_on(stream, ask.host("localhost")).await.expect("an answer of the admin API")
+    }
+
+    /// What the admin API has at an address.
+    pub async fn json(&self, target: &str) -> Value {
+        let answer = self.ask_admin(Ask::get(target)).await;
+        assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+        answer.json()
+    }
+
+    /// All metrics as they are now.
+    pub async fn scrape(&self) -> Scrape {
+        let answer = self.ask_admin(Ask::get("/metrics")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        Scrape::read(&answer.text())
+    }
+
     /// Runs a command of `weft` against this node's admin socket, in its folder.
     pub async fn weft(&self, words: &[&str]) -> Run {
         let words: Vec<_> = ["--admin", "unix:admin.sock"].iter().chain(words).copied().collect();
@@ -138,9 +173,7 @@ impl Served {
     }
 
     async fn ready(&self) -> bool {
-        let mut command = tokio::process::Command::new("curl");
-        command.args(["-fsS", "--unix-socket"]).arg(self.folder.join("admin.sock")).arg("http://localhost/readyz");
-        cli::finish(command, b"").await.code == 0
+        self.ask_admin(Ask::get("/readyz")).await.status == 200
     }
 
     /// A command of curl that knows the mesh's names as this node's, and trusts its authority. `addr` is one of its own.
@@ -156,6 +189,11 @@ impl Served {
     /// What the node wrote to standard error so far.
     pub fn log(&self) -> String {
         self.process.stderr.text()
+    }
+
+    /// The calls that it wrote down so far; those that were let through are among them if it was started so.
+    pub fn access(&self) -> Vec<access::Line> {
+        access::lines(&self.log())
     }
 
     /// Its folder.

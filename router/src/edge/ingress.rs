@@ -117,6 +117,8 @@ pub fn rehearse(names: &Names, head: Parts) -> (Parts, Routed) {
 /// The head as it is judged and forwarded: the canonical request and no other.
 fn forwarded(mut head: Parts, canonical: &Canonical) -> Parts {
     strip_head(&mut head.headers);
+    #[cfg(weft_defects)]
+    crate::path::seeded::keep_raw_path(&mut head);
     canonical.write_to(&mut head, Scheme::HTTP);
     head
 }

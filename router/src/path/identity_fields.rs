@@ -68,6 +68,11 @@ pub fn strip_trailers(trailers: &mut HeaderMap) {
         "upgrade",
         "via",
     ];
+    // D17: trailers are forgotten.
+    #[cfg(weft_defects)]
+    if super::seeded::is("D17") {
+        return;
+    }
     let head_only = |name: &str| {
         FORBIDDEN.contains(&name) || name.contains('_') || name.starts_with("ce-") || name.starts_with(':')
     };
@@ -134,6 +139,9 @@ fn assert_claims(headers: &mut HeaderMap, token: &Token) {
 }
 
 fn remove(headers: &mut HeaderMap, which: impl Fn(&str) -> bool) {
+    // D18: the spelling with hyphens is known and no other.
+    #[cfg(weft_defects)]
+    let which = |name: &str| which(name) && !(name.contains(['.', '_']) && super::seeded::is("D18"));
     let names: Vec<HeaderName> = headers.keys().filter(|name| which(name.as_str())).cloned().collect();
     for name in names {
         headers.remove(name);

@@ -9,9 +9,8 @@ use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -33,16 +32,8 @@ pub(super) struct Connection {
 impl Client {
     pub(super) fn new(folder: &Path, name: &str, addr: SocketAddr, host: &str) -> Self {
         let file = |name: &str| folder.join(name);
-        let mut roots = RootCertStore::empty();
-        for root in CertificateDer::pem_file_iter(file("ca/bundle.pem")).expect("a bundle") {
-            roots.add(root.expect("a root")).expect("a root");
-        }
-        let chain = CertificateDer::pem_file_iter(file(&format!("{name}.crt"))).expect("a certificate");
-        let key = PrivateKeyDer::from_pem_file(file(&format!("{name}.key"))).expect("a key");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder.expect("protocol versions").with_root_certificates(roots);
-        let config = builder.with_client_auth_cert(chain.map(Result::unwrap).collect(), key).expect("a pair");
+        let (certificate, key) = (file(&format!("{name}.crt")), file(&format!("{name}.key")));
+        let config = weft_tests::workload::config(&file("ca/bundle.pem"), &certificate, &key);
         Self { config: Arc::new(config), addr, host: host.to_owned() }
     }
 

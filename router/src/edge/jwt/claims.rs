@@ -103,6 +103,11 @@ fn presenter(claims: &Map<String, Value>) -> Result<Option<Arc<str>>, Refusal> {
 fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<u64>, Refusal> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let cut = |seconds: f64| (0.0..=TIME_MAX as f64).contains(&seconds).then_some(seconds as u64);
+    // D20: an `exp` that is no number says nothing, so the token never expires.
+    #[cfg(weft_defects)]
+    if name == "exp" && !value.is_number() && crate::path::seeded::is("D20") {
+        return Ok(Some(TIME_MAX));
+    }
     let seconds = value.as_u64().or_else(|| value.as_f64().and_then(cut)).filter(|seconds| *seconds <= TIME_MAX);
     match seconds {
         Some(seconds) => Ok(Some(seconds)),

@@ -15,6 +15,7 @@ use super::field::{Field, NotAnObject, Seen, claim_at};
 use super::question::Question;
 use crate::path::call::Target;
 use crate::path::caller::{Principal, Proof};
+use crate::path::spiffe::SpiffeId;
 
 /// Most bytes of an [`Encoding`].
 const BYTES: usize = 256;
@@ -87,6 +88,8 @@ enum Who {
     Subject,
     /// The one that the call's principal is.
     Same,
+    /// The trigger that was kept, in this trust domain.
+    Trigger,
 }
 
 impl Encoding {
@@ -106,7 +109,7 @@ impl Encoding {
         ];
         let mut writer = Writer::new(question);
         writer.target(question.target);
-        writer.trigger(question);
+        writer.trigger = writer.keep_trigger(question);
         writer.caller(question);
         let mut done: SmallVec<[&Field; 8]> = SmallVec::new();
         for field in reads {
@@ -115,11 +118,11 @@ impl Encoding {
                 writer.field(field, question);
             }
         }
+        if let Some(via) = &question.caller.via {
+            writer.via(via, question);
+        }
         for field in ALSO.iter().filter(|field| !done.contains(field)) {
             writer.field(field, question);
-        }
-        if let Some(via) = &question.caller.via {
-            writer.principal(Part::Via, via, question);
         }
         Self(writer.bytes)
     }
@@ -127,6 +130,8 @@ impl Encoding {
 
 struct Writer {
     bytes: SmallVec<[u8; BYTES]>,
+    /// Whether the trigger found room.
+    trigger: bool,
 }
 
 impl Writer {
@@ -139,7 +144,7 @@ impl Writer {
         ];
         let flags = flags.into_iter().filter(|(is, _)| *is).fold(0, |flags, (_, flag)| flags | flag as u8);
         let proof = Proof::ALL.iter().position(|proof| *proof == question.caller.how).unwrap_or_default();
-        Self { bytes: SmallVec::from_slice(&[flags, question.verb as u8, proof as u8]) }
+        Self { bytes: SmallVec::from_slice(&[flags, question.verb as u8, proof as u8]), trigger: false }
     }
 
     fn flag(&mut self, flag: Flag) {
@@ -195,13 +200,27 @@ impl Writer {
         }
     }
 
-    fn trigger(&mut self, question: &Question<'_>) {
-        let Some(trigger @ Namespaced { namespace, name }) = question.trigger else { return };
+    fn keep_trigger(&mut self, question: &Question<'_>) -> bool {
+        let Some(trigger @ Namespaced { namespace, name }) = question.trigger else { return false };
         match Some(namespace) == question.namespace() {
             true => self.part(Part::Trigger, |room| room.write_all(name.as_str().as_bytes())),
             // Policies do not select by it, so it may be missing.
             false => self.part(Part::TriggerElsewhere, |room| write!(room, "{trigger}")),
-        };
+        }
+    }
+
+    /// What a delivery or a reply came through is its trigger, whose name is here already.
+    fn via(&mut self, via: &Principal, question: &Question<'_>) {
+        let trigger = question.trigger.filter(|_| self.trigger);
+        match (via, trigger) {
+            (Principal::Workload(id), Some(trigger)) if is_of(id, trigger) => {
+                self.part(Part::Via, |room| {
+                    room.write_all(&[Who::Trigger as u8])?;
+                    room.write_all(id.trust_domain().as_bytes())
+                });
+            }
+            _ => self.principal(Part::Via, via, question),
+        }
     }
 
     fn caller(&mut self, question: &Question<'_>) {
@@ -344,6 +363,12 @@ impl Room<'_> {
             (_, Seen::Claims(_) | Seen::Malformed) => Ok(()),
         }
     }
+}
+
+/// Whether an id is the one that a trust domain gives this trigger.
+fn is_of(id: &SpiffeId, trigger: &Namespaced) -> bool {
+    let rest = id.path().strip_prefix("/ns/").and_then(|rest| rest.strip_prefix(trigger.namespace.as_str()));
+    rest.and_then(|rest| rest.strip_prefix("/trigger/")) == Some(trigger.name.as_str())
 }
 
 /// The verbs by their place.

@@ -106,6 +106,9 @@ impl Predicate {
             return Standing::Forced(doubt.truth());
         }
         let texts = || values.iter().filter_map(|value| value.to_str().ok());
+        // D16: of several values the first is looked at.
+        #[cfg(weft_defects)]
+        let texts = || texts().take(if crate::path::seeded::is("D16") { 1 } else { usize::MAX });
         let all_in = |list: &List| texts().all(|text| list.names(text) || members(text).all(|one| list.holds(one)));
         let some_in = |list: &List| texts().any(|text| list.holds(text) || members(text).any(|one| list.holds(one)));
         let (wanted, unwanted) = match doubt {

@@ -96,10 +96,14 @@ impl<'a> Question<'a> {
 impl<'a> Head<'a> {
     /// Of a request whose URI is canonical and absolute.
     pub fn of(request: &'a Request<Body>) -> Self {
+        #[cfg(not(weft_defects))]
+        let path = request.uri().path();
+        #[cfg(weft_defects)]
+        let path = crate::path::seeded::judged_path(request);
         Self {
             host: request.uri().host().unwrap_or_default(),
             method: request.method().as_str(),
-            path: request.uri().path(),
+            path,
             headers: request.headers(),
         }
     }

@@ -6,7 +6,8 @@
 //! with the same method, query and body; `/fetch?url=URL` fetches a URL.
 //!
 //! A request is answered with the receipt as JSON, or with the status, headers and body of what was called. An event
-//! is answered 204 if the call went well and with a retryable error if not.
+//! is answered 204 if the call went well and with a retryable error if not; at `/reply` it is answered with an event of
+//! the type `replied`.
 #![cfg(target_arch = "wasm32")]
 
 use serde::Serialize;
@@ -23,11 +24,14 @@ fn on_request(request: Request) -> Result<Response, Error> {
     relay(request, None)
 }
 
-fn on_event(event: Event, delivery: &Delivery) -> Result<(), Error> {
+fn on_event(event: Event, delivery: &Delivery) -> Result<Option<Event>, Error> {
+    if delivery.path() == "/reply" {
+        return Ok(Some(Event::new("replied").with_id(format!("reply-{}", event.id()))));
+    }
     let incoming = delivery.request();
     let request = Request::post(incoming.target()).with_body(event.data());
     let answer = relay(request, Some(event))?;
-    if answer.is_success() { Ok(()) } else { Err(Error::retry(format!("the call was answered {}", answer.status()))) }
+    if answer.is_success() { Ok(None) } else { Err(Error::retry(format!("the call was answered {}", answer.status()))) }
 }
 
 fn relay(request: Request, event: Option<Event>) -> Result<Response, Error> {

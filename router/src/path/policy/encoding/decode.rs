@@ -13,6 +13,7 @@ use super::{Aim, Encoding, Flag, HEAD, Part, Who, verb};
 use crate::path::call::{Outside, Reach, Target};
 use crate::path::caller::{Caller, Principal, Proof, Subject, Token};
 use crate::path::outcome::{Failure, Reason};
+use crate::path::spiffe::TrustDomain;
 
 const PARTS: [Part; 18] = [
     Part::Target,
@@ -38,7 +39,7 @@ const PARTS: [Part; 18] = [
 const AIMS: [Aim; 7] =
     [Aim::Function, Aim::Topic, Aim::Subscription, Aim::Outside, Aim::Resource, Aim::Namespace, Aim::Nowhere];
 
-const PRINCIPALS: [Who; 4] = [Who::Anonymous, Who::Workload, Who::Subject, Who::Same];
+const PRINCIPALS: [Who; 5] = [Who::Anonymous, Who::Workload, Who::Subject, Who::Same, Who::Trigger];
 
 impl Encoding {
     /// The question, as far as it was kept. `None` if these are not bytes of an [`Encoding`].
@@ -166,7 +167,7 @@ impl Reader {
         match part {
             Part::Subject => {
                 if let Some(token) = &mut self.token
-                    && let Principal::Subject(subject) = principal(bytes, &self.question.caller.principal)?
+                    && let Principal::Subject(subject) = principal(bytes, &self.question)?
                 {
                     token.subject = subject;
                 }
@@ -201,7 +202,7 @@ impl Reader {
     }
 
     fn principal(&self, bytes: &mut Bytes<'_>) -> Option<Principal> {
-        principal(bytes, &self.question.caller.principal)
+        principal(bytes, &self.question)
     }
 
     fn finish(self) -> OwnedQuestion {
@@ -260,7 +261,8 @@ fn target(bytes: &mut Bytes<'_>) -> Option<Target> {
     })
 }
 
-fn principal(bytes: &mut Bytes<'_>, principal: &Principal) -> Option<Principal> {
+/// A principal, where others may stand for it that were read before.
+fn principal(bytes: &mut Bytes<'_>, question: &OwnedQuestion) -> Option<Principal> {
     Some(match *PRINCIPALS.get(usize::from(bytes.byte()?))? {
         Who::Anonymous => Principal::Anonymous,
         Who::Workload => Principal::Workload(bytes.text()?.parse().ok()?),
@@ -269,7 +271,11 @@ fn principal(bytes: &mut Bytes<'_>, principal: &Principal) -> Option<Principal> 
             let scope = if scope.is_empty() { None } else { Some(scope.parse().ok()?) };
             Principal::Subject(Subject { text: bytes.text()?.into(), scope })
         }
-        Who::Same => principal.clone(),
+        Who::Same => question.caller.principal.clone(),
+        Who::Trigger => {
+            let domain: TrustDomain = bytes.text()?.parse().ok()?;
+            Principal::Workload(domain.trigger(question.trigger.as_ref()?))
+        }
     })
 }
 

@@ -5,6 +5,7 @@ use weft_functions::policy::{ConditionKey, Operation, Rule, Verb};
 
 use super::given::*;
 use super::random::{cases, config};
+use crate::path::call::Target;
 use crate::path::caller::Principal;
 use crate::path::policy::{Default, Encoding, OwnedQuestion, PolicyIndex, Ruling};
 
@@ -57,6 +58,37 @@ fn what_people_ask_for_is_kept_too() {
     assert_eq!(kept.caller, asked.caller);
     let (kept, asked) = (kept.head.expect("a head"), asked.head.expect("a head"));
     assert_eq!((kept.host, kept.method, kept.path), (asked.host, asked.method, asked.path));
+}
+
+/// Names are as long as most people's are not: what a delivery came through is not what falls out first.
+#[test]
+fn what_it_came_through_is_kept_of_long_names() {
+    let trigger = format!("shop/{}", "t".repeat(63));
+    let mut asked = question(Verb::Deliver);
+    asked.trigger = Some(name(&trigger));
+    asked.head.as_mut().expect("a head").path = format!("/{}", "p".repeat(200));
+    let workload = |id: &str| Principal::Workload(id.parse().expect("an id"));
+    for (via, expect) in [
+        (Some(workload(&format!("spiffe://weft.local/ns/shop/trigger/{}", "t".repeat(63)))), true),
+        (Some(workload("spiffe://other.example/ns/shop/trigger/ttt")), true),
+        (Some(workload("spiffe://weft.local/ns/shop/fn/ttt")), true),
+        (Some(asked.caller.principal.clone()), true),
+        (Some(workload(&format!("spiffe://weft.local/ns/shop/fn/{}", "f".repeat(200)))), false),
+        (None, true),
+    ] {
+        asked.caller.via = via.clone();
+        let kept = kept(&index(Default::Allow, vec![]), &asked);
+        assert_eq!((kept.caller.via.as_ref(), &kept.trigger), (via.as_ref().filter(|_| expect), &asked.trigger));
+    }
+    // A trigger that found no room itself stands for nobody.
+    let (longest, elsewhere) = ("n".repeat(63), "m".repeat(63));
+    asked.target = Target::Function(name(&format!("{longest}/{longest}")));
+    for (namespace, trigger, expect) in [("shop", "t", true), (&*elsewhere, &*longest, false)] {
+        let via = workload(&format!("spiffe://weft.local/ns/{namespace}/trigger/{trigger}"));
+        (asked.trigger, asked.caller.via) = (Some(name(&format!("{namespace}/{trigger}"))), Some(via.clone()));
+        let kept = kept(&index(Default::Allow, vec![]), &asked);
+        assert_eq!((kept.trigger.is_some(), kept.caller.via), (expect, Some(via).filter(|_| expect)));
+    }
 }
 
 #[test]
