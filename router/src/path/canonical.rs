@@ -8,6 +8,8 @@ pub mod authority;
 pub mod path;
 
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 mod oracle;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use weft_functions::policy::{ConditionKey, Match, StringMatch, Verb};
 
 use super::given::*;
-use crate::path::policy::OwnedQuestion;
+use crate::path::fixture::Dice;
+use crate::path::policy::{Default, OwnedQuestion};
 
 fn with_headers(values: &[&[u8]]) -> OwnedQuestion {
     let mut question = question(Verb::Request);
@@ -65,6 +66,46 @@ fn a_header_that_is_not_visible_ascii_satisfies_no_allow_and_escapes_no_deny() {
             assert_eq!(verdicts(&rule, &with_headers(values)), (false, true), "{matches:?} {values:?}");
         }
     }
+}
+
+/// What somebody behind us may take a header for: any member of any of its lines, without what is no text.
+fn readings(values: &[Vec<u8>]) -> Vec<String> {
+    let text = |value: &Vec<u8>| value.iter().filter(|byte| byte.is_ascii()).map(|byte| char::from(*byte)).collect();
+    let lines = values.iter().map(text).collect::<Vec<String>>();
+    lines.iter().flat_map(|line| line.split(',').map(|member| member.trim().to_owned())).collect()
+}
+
+/// E-03 by the thousands. What is counted: generated lists of up to four lines of one header, each judged once by an ALLOW
+/// and once by a DENY that name a value. A list in which some reader would see the value and the DENY does not match, or of
+/// which the ALLOW matches and some reader would see another, is a bypass.
+#[test]
+fn no_spelling_of_twenty_thousand_gets_a_value_past_a_header_rule() {
+    const LISTS: usize = 20_000;
+    const PIECES: [&[u8]; 16] = [
+        b"admin", b"admin", b"guest", b"ad", b"min", b",", b",", b", ", b" ", b"\t", b"\xff", b"\x80", b";", b"ADMIN",
+        b"=", b"\"",
+    ];
+    let rule = when(ConditionKey::Header("x-role".into()), any_of(&["admin"]));
+    let allowing = index(Default::Deny, vec![allow("default/a", rule.clone())]);
+    let denying = index(Default::Allow, vec![deny("default/d", rule)]);
+    let (mut dice, mut caught, mut allowed) = (Dice::new(4), 0, 0);
+    for _ in 0..LISTS {
+        let lines = (0..dice.below(5)).map(|_| (0..=dice.below(4)).flat_map(|_| dice.pick(&PIECES)).copied().collect());
+        let lines: Vec<Vec<u8>> = lines.collect();
+        let asked = with_headers(&lines.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let matches = |index| ruling(index, &asked).contains("rule 0");
+        let (readings, denies) = (readings(&lines), matches(&denying));
+        let shown = || lines.iter().map(|line| line.escape_ascii().to_string()).collect::<Vec<_>>();
+        if readings.iter().any(|reading| reading == "admin") {
+            assert!(denies, "{:?} escapes the DENY", shown());
+            caught += 1;
+        }
+        if matches(&allowing) {
+            assert!(denies && readings.iter().all(|reading| reading == "admin"), "{:?} passes the ALLOW", shown());
+            allowed += 1;
+        }
+    }
+    assert!(caught >= 3_000 && allowed >= 100, "{caught} {allowed}");
 }
 
 #[test]
