@@ -135,7 +135,7 @@ impl Node {
         let (envelopes, key_task) = envelope_keys::begin(&data, &settings.trust_domain, &clock)?;
         let verifier = Verifier::new(Arc::new(Documents::new().context(NO_AUTHORITIES)?), clock.clone());
         let (records, refused) = explaining::records(&data, &metrics, &clock)?;
-        let mesh = mesh(&settings, records, envelopes.clone(), verifier.clone())?;
+        let mesh = mesh(&settings, records, envelopes.clone(), doors.supply.as_ref(), verifier.clone())?;
         let explaining = Explaining::start(&mesh, log.as_ref(), refused).await?;
         let (names, deliveries) = (mesh.names.clone(), deliveries(&mesh, &clock, &metrics, settings.way.is_dev())?);
         let modules = Arc::new(ModuleStore::open(data.join("modules"), clock.clone())?);
@@ -308,6 +308,7 @@ fn mesh(
     settings: &Settings,
     records: Records,
     envelopes: Arc<Envelopes>,
+    supply: Option<&Supply>,
     tokens: Verifier,
 ) -> anyhow::Result<Arc<Mesh>> {
     let names = Names {
@@ -316,6 +317,10 @@ fn mesh(
         loopback_topics: settings.way.is_dev(),
     };
     let upstream = Upstream::new().context(NO_AUTHORITIES)?;
+    let upstream = match supply {
+        Some(supply) => upstream.within_mesh(&names.domain, names.trust_domain.clone(), supply.outbound()),
+        None => upstream,
+    };
     let empty = Deployments::empty_snapshot(settings.way.default(), &built_in(settings)?);
     Ok(Mesh::new(empty, records, envelopes, upstream, names, Arc::new(tokens)))
 }

@@ -10,15 +10,13 @@ use crate::path::spiffe::SpiffeId;
 /// Gives the TLS settings for calls to names of the mesh on other nodes: TLS 1.3, the caller's certificate, and a node at
 /// the other end whose certificate has the name that is called.
 pub trait MeshTls: Send + Sync {
-    /// The settings with which `id` calls. They renew their certificate by themselves; asking again is cheap.
+    /// The settings with which `id` calls. They renew their certificate by themselves; asking again is cheap, and gives
+    /// the same settings until trust changes: then whoever keeps connections drops those that were made with others, since
+    /// somebody may answer on them who is trusted no more.
     ///
     /// # Errors
     /// There are none to be had.
     fn client_config(&self, id: &SpiffeId) -> Result<Arc<ClientConfig>, NoClientIdentity>;
-
-    /// Whose certificate such a call shows: the workload's own, which takes an embedded authority, or the node's. `None` if
-    /// there is none.
-    fn speaks_as(&self, id: &SpiffeId) -> Option<SpiffeId>;
 }
 
 /// Why there are no settings.

@@ -4,6 +4,7 @@
 
 mod document;
 mod lookup;
+mod mesh_nodes;
 mod reach;
 mod slots;
 
@@ -22,11 +23,14 @@ use weft_runtime::{Body, BodyError, BodyErrorKind};
 
 pub use self::document::{Document, Documents};
 use self::lookup::{Lookup, SystemLookup};
+use self::mesh_nodes::MeshNodes;
 use self::reach::{Allowed, CheckedResolver, Unreachable};
 use self::slots::{Slot, Slots};
 use crate::path::call::{Call, Outside, Reach};
 use crate::path::outcome::{Failure, Reason};
 use crate::path::policy::Permit;
+use crate::path::spiffe::TrustDomain;
+use crate::targets::mesh_tls::MeshTls;
 
 /// How long opening a connection may take. Istio's default is 10 s too.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,6 +58,8 @@ pub struct Upstream {
     public: HttpClient,
     loopback: HttpClient,
     listed: HttpClient,
+    mesh: Option<MeshNodes>,
+    lookup: Arc<dyn Lookup>,
     slots: Slots,
 }
 
@@ -70,9 +76,27 @@ impl Upstream {
         Ok(Self {
             public: client(CheckedResolver::new(Allowed::Public, lookup.clone()))?,
             loopback: client(CheckedResolver::new(Allowed::Loopback, lookup.clone()))?,
-            listed: client(CheckedResolver::new(Allowed::NoName, lookup))?,
+            listed: client(CheckedResolver::new(Allowed::NoName, lookup.clone()))?,
+            mesh: None,
+            lookup,
             slots: Slots::default(),
         })
+    }
+
+    /// One for which every name has this address.
+    ///
+    /// # Errors
+    /// The system's certificates cannot be read.
+    #[cfg(test)]
+    pub(crate) fn resolving_to(address: std::net::IpAddr) -> std::io::Result<Self> {
+        Self::with(Arc::new(lookup::Always(address)))
+    }
+
+    /// Calls names below `domain` by TLS that proves both ends.
+    #[must_use]
+    pub fn within_mesh(self, domain: &str, trust_domain: TrustDomain, tls: Arc<dyn MeshTls>) -> Self {
+        let mesh = MeshNodes::new(domain, trust_domain, tls, self.lookup.clone());
+        Self { mesh: Some(mesh), ..self }
     }
 
     /// Sends the call and answers with what came back.
@@ -80,12 +104,13 @@ impl Upstream {
         let reach = outside.reach.clone()?;
         let mut request = call.request;
         aimed_at(request.uri(), outside)?;
-        let client = match reach {
-            Reach::Public => &self.public,
-            Reach::Loopback => &self.loopback,
-            Reach::Listed(_) => &self.listed,
-        };
         reach::check_literal(&outside.host, reach).map_err(denied)?;
+        let client = match (&self.mesh, reach) {
+            (Some(mesh), _) if mesh.cover(&outside.host) => mesh.client(outside, request.uri())?,
+            (_, Reach::Public) => self.public.clone(),
+            (_, Reach::Loopback) => self.loopback.clone(),
+            (_, Reach::Listed(_)) => self.listed.clone(),
+        };
         let slot = self.slots.take(&outside.owner.namespace, call.deadline).await?;
         strip_hop_by_hop(request.headers_mut());
         name_host(&mut request);
@@ -122,21 +147,29 @@ fn name_host(request: &mut http::Request<Body>) {
     }
 }
 
+/// A client that trusts the system's certificate authorities.
 fn client(resolver: CheckedResolver) -> std::io::Result<HttpClient> {
+    let https = HttpsConnectorBuilder::new()
+        .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())?
+        .https_or_http()
+        .enable_http1();
+    Ok(pooled(https.wrap_connector(connector(resolver))))
+}
+
+fn connector(resolver: CheckedResolver) -> HttpConnector<CheckedResolver> {
     let mut http = HttpConnector::new_with_resolver(resolver);
     http.set_nodelay(true);
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    let https = HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())?
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(http);
-    Ok(Client::builder(TokioExecutor::new())
+    http
+}
+
+fn pooled(connector: HttpsConnector<HttpConnector<CheckedResolver>>) -> HttpClient {
+    Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_CONNECTIONS)
-        .build(https))
+        .build(connector)
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {

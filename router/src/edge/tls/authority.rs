@@ -26,8 +26,9 @@ pub const LEAF_LIFE: Duration = Duration::hours(24);
 /// How long a root lasts.
 const ROOT_LIFE: Duration = Duration::days(3653);
 
-/// How long a revocation list says it is up to date. It is used after that all the same, with an alarm.
-const LIST_LIFE: Duration = Duration::days(30);
+/// How long a revocation list says it is up to date. The folder's list is the truth until somebody revokes more, so it does
+/// not grow old before its root does.
+const LIST_LIFE: Duration = ROOT_LIFE;
 
 /// By how much a certificate begins earlier than it was made.
 const EARLIER: Duration = Duration::minutes(1);

@@ -143,10 +143,10 @@ pub(super) fn usable(list: &CertificateRevocationListDer<'_>) -> Result<CertRevo
     BorrowedCertRevocationList::from_der(list)?.to_owned().map(CertRevocationList::from)
 }
 
-/// Whether a list says that there should be a newer one by now; `now` is in seconds since 1970.
-pub(super) fn is_out_of_date(list: &CertificateRevocationListDer<'_>, now: u64) -> bool {
-    let Ok((_, list)) = CertificateRevocationList::from_der(list) else { return true };
-    list.next_update().is_some_and(|next| u64::try_from(next.timestamp()).unwrap_or(0) < now)
+/// When a list says that there will be a newer one, in seconds since 1970.
+pub(super) fn next_update(list: &CertificateRevocationListDer<'_>) -> Option<u64> {
+    let (_, list) = CertificateRevocationList::from_der(list).ok()?;
+    list.next_update().map(|next| u64::try_from(next.timestamp()).unwrap_or(0))
 }
 
 /// DER as PEM (RFC 7468).

@@ -1,5 +1,5 @@
-//! Certificates for calls that functions make to names of the mesh elsewhere. A function's identity is asserted by its node;
-//! it gets a certificate of its own only for such a call, and only from an embedded authority: with files or a Workload API
+//! Certificates for calls that leave a node for a name of the mesh. Who makes one, a function or a trigger, is asserted by
+//! its node; it gets a certificate of its own only for such a call, and only from an embedded authority: with files or a Workload API
 //! there is the node's own certificate and no other, so such calls are made as the node.
 
 use std::collections::HashMap;
@@ -15,6 +15,7 @@ use super::authority::Authority;
 use super::keyring::{AsNode, Keyring};
 use super::own::{NotOurs, certified};
 use super::source::half_life;
+use super::trust::Trust;
 use crate::path::spiffe::SpiffeId;
 use crate::targets::mesh_tls::{MeshTls, NoClientIdentity};
 
@@ -25,20 +26,28 @@ const WORKLOADS_MAX: usize = 4096;
 pub struct Outbound {
     keyring: Arc<Keyring>,
     authority: Option<Arc<ArcSwap<Authority>>>,
-    settings: Mutex<HashMap<SpiffeId, Arc<ClientConfig>>>,
+    workloads: Mutex<HashMap<SpiffeId, Kept>>,
+}
+
+/// What is kept of a workload.
+struct Kept {
+    identity: Arc<dyn ResolvesClientCert>,
+    /// The trust by which connections made with the settings were judged.
+    trust: Arc<Trust>,
+    settings: Arc<ClientConfig>,
 }
 
 impl Outbound {
     pub(super) fn new(keyring: Arc<Keyring>) -> Self {
-        Self { keyring, authority: None, settings: Mutex::default() }
+        Self { keyring, authority: None, workloads: Mutex::default() }
     }
 
     pub(super) fn with_authority(self, authority: Arc<ArcSwap<Authority>>) -> Self {
         Self { authority: Some(authority), ..self }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SpiffeId, Arc<ClientConfig>>> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<SpiffeId, Kept>> {
+        self.workloads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn identity(&self, id: &SpiffeId) -> Arc<dyn ResolvesClientCert> {
@@ -56,24 +65,20 @@ impl Outbound {
 
 impl MeshTls for Outbound {
     fn client_config(&self, id: &SpiffeId) -> Result<Arc<ClientConfig>, NoClientIdentity> {
-        if let Some(settings) = self.lock().get(id) {
-            return Ok(Arc::clone(settings));
-        }
-        let settings = self.keyring.client(self.identity(id)).map(Arc::new);
+        let trust = self.keyring.trust();
+        let mut workloads = self.lock();
+        let identity = match workloads.get(id) {
+            Some(kept) if Arc::ptr_eq(&kept.trust, &trust) => return Ok(Arc::clone(&kept.settings)),
+            Some(kept) => Arc::clone(&kept.identity),
+            None => self.identity(id),
+        };
+        let settings = self.keyring.client(Arc::clone(&identity)).map(Arc::new);
         let settings = settings.map_err(|error| NoClientIdentity(error.to_string()))?;
-        let mut kept = self.lock();
-        if kept.len() >= WORKLOADS_MAX {
-            kept.clear();
+        if workloads.len() >= WORKLOADS_MAX {
+            workloads.clear();
         }
-        kept.insert(id.clone(), Arc::clone(&settings));
+        workloads.insert(id.clone(), Kept { identity, trust, settings: Arc::clone(&settings) });
         Ok(settings)
-    }
-
-    fn speaks_as(&self, id: &SpiffeId) -> Option<SpiffeId> {
-        match &self.authority {
-            Some(_) => Some(id.clone()),
-            None => self.keyring.own().map(|own| own.id().clone()),
-        }
     }
 }
 
@@ -135,3 +140,6 @@ impl fmt::Debug for AsWorkload {
         f.debug_struct("AsWorkload").field("id", &self.id.as_str()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ use self::files::FromFiles;
 use self::workload_api::FromWorkloadApi;
 use super::keyring::Keyring;
 use super::outbound::Outbound;
+use super::trust::Trust;
 use crate::path::spiffe::{SpiffeId, TrustDomain};
 
 /// How often files are looked at. A revocation must reach open connections within five seconds.
@@ -137,17 +138,31 @@ impl Supply {
     }
 }
 
-/// Says for ever that the node's certificate ends soon, when it does: whoever should have renewed it has not.
+/// Says for ever what is old, for as long as it is: whoever should have renewed it has not.
 async fn complain(keyring: &Keyring, clock: &dyn Clock) {
     loop {
-        if let Some(own) = keyring.own() {
-            let left = own.not_after().saturating_sub(clock.now_ms() / 1000);
-            if left < COMPLAIN_BEFORE {
-                alarm(&format!("the node's certificate ends in {left} s and was not renewed; see to its source"));
-            }
+        for complaint in complaints(keyring, clock.now_ms() / 1000) {
+            alarm(&complaint);
         }
         tokio::time::sleep(COMPLAIN_EVERY).await;
     }
+}
+
+/// What of that which is in force is old; `now` is in seconds since 1970.
+fn complaints(keyring: &Keyring, now: u64) -> Vec<String> {
+    let left = keyring.own().map(|own| own.not_after().saturating_sub(now));
+    let ends = left.filter(|left| *left < COMPLAIN_BEFORE);
+    let ends =
+        ends.map(|left| format!("the node's certificate ends in {left} s and was not renewed; see to its source"));
+    ends.into_iter().chain(late_lists(&keyring.trust(), now)).collect()
+}
+
+fn late_lists(trust: &Trust, now: u64) -> Option<String> {
+    let late = trust.lists_due().filter(|due| *due < now).map(|due| now - due)?;
+    Some(format!(
+        "a list of revoked certificates should have been renewed {late} s ago; what it names is refused, and what was \
+         revoked since is not: see to its source"
+    ))
 }
 
 /// What an operator must see to. What was in force stays in force.
@@ -156,8 +171,11 @@ fn alarm(what: &str) {
 }
 
 /// Changes the trust in force, and says so.
-async fn rely_on(keyring: &Keyring, trust: super::Trust) {
+async fn rely_on(keyring: &Keyring, trust: Trust) {
     let said = format!("{trust:?}");
+    if let Some(complaint) = late_lists(&trust, keyring.now().as_secs()) {
+        alarm(&complaint);
+    }
     let cut = keyring.rely_on(trust).await;
     tracing::info!(connections_cut = cut, "trust changed: {said}");
 }

@@ -54,6 +54,8 @@ impl Certificate {
 pub struct Trust {
     domains: Vec<Domain>,
     lists: Vec<CertRevocationList<'static>>,
+    /// When the first of the lists should be followed by a newer one, in seconds since 1970.
+    lists_due: Option<u64>,
 }
 
 struct Domain {
@@ -79,20 +81,32 @@ impl Trust {
             });
             Ok(Domain { name, roots: anchors.collect::<Result<_, BadBundle>>()?, certificates: roots })
         });
+        let lists_due = lists.iter().filter_map(bundle::next_update).min();
         let lists = lists.iter().enumerate();
         let lists = lists.map(|(index, list)| bundle::usable(list).map_err(|error| BadBundle::List(index + 1, error)));
-        Ok(Self { domains: domains.collect::<Result<_, BadBundle>>()?, lists: lists.collect::<Result<_, _>>()? })
+        let (domains, lists) = (domains.collect::<Result<_, BadBundle>>()?, lists.collect::<Result<_, _>>()?);
+        Ok(Self { domains, lists, lists_due })
     }
 
     /// Trusts nobody.
     pub fn nobody() -> Self {
-        Self { domains: Vec::new(), lists: Vec::new() }
+        Self { domains: Vec::new(), lists: Vec::new(), lists_due: None }
     }
 
     /// The roots of the first domain, which is the node's own, in PEM.
     pub fn bundle(&self) -> String {
         let roots = self.domains.first().map(|domain| domain.certificates.as_slice()).unwrap_or_default();
         roots.iter().map(|root| bundle::pem("CERTIFICATE", root)).collect()
+    }
+
+    /// When the first of the lists says that there will be a newer one, in seconds since 1970.
+    pub fn lists_due(&self) -> Option<u64> {
+        self.lists_due
+    }
+
+    /// Whether an id is of the first domain, which is the node's own.
+    pub fn is_ours(&self, id: &SpiffeId) -> bool {
+        self.domains.first().is_some_and(|domain| domain.name.as_str() == id.trust_domain())
     }
 
     /// Judges a chain, leaf first: SPIFFE's rules, a path to a root of its trust domain, validity, revocation.
@@ -110,8 +124,8 @@ impl Trust {
             Role::Server => KeyUsage::server_auth(),
         };
         let lists: Vec<_> = self.lists.iter().collect();
-        // Without a list there is nothing to ask. A list that is out of date still revokes what it names; that it is out
-        // of date is said in the log by who loads it, and does not shut everybody out.
+        // Without a list there is nothing to ask. A list that is out of date still revokes what it names, and does not shut
+        // everybody out: that somebody stopped renewing it is an alarm, as for a list that is bad (C-03), not an outage.
         let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
             options
                 .with_depth(RevocationCheckDepth::Chain)

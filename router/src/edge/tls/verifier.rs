@@ -29,21 +29,7 @@ impl Verifier {
         Self { trust, algorithms }
     }
 
-    fn verify(
-        &self,
-        leaf: &CertificateDer<'_>,
-        signers: &[CertificateDer<'_>],
-        role: Role,
-        now: UnixTime,
-    ) -> Result<Certificate, Fault> {
-        let chain: Vec<_> = std::iter::once(leaf)
-            .chain(signers)
-            .map(|certificate| CertificateDer::from(certificate.as_ref()))
-            .collect();
-        self.trust.load().verify(&chain, role, now)
-    }
-
-    /// A name of the mesh is answered by a node that has the name, and by nobody else who has a certificate here.
+    /// A name of the mesh is answered by a node of ours that has the name, and by nobody else who has a certificate here.
     fn verify_server(
         &self,
         leaf: &CertificateDer<'_>,
@@ -51,8 +37,9 @@ impl Verifier {
         name: &ServerName<'_>,
         now: UnixTime,
     ) -> Result<(), Fault> {
-        let certificate = self.verify(leaf, signers, Role::Server, now)?;
-        if !certificate.id.path().starts_with(NODES) {
+        let trust = self.trust.load();
+        let certificate = verify(&trust, leaf, signers, Role::Server, now)?;
+        if !trust.is_ours(&certificate.id) || !certificate.id.path().starts_with(NODES) {
             return Err(Fault::OtherId);
         }
         if !has_name(leaf, name) {
@@ -77,6 +64,18 @@ impl fmt::Debug for Verifier {
     }
 }
 
+fn verify(
+    trust: &Trust,
+    leaf: &CertificateDer<'_>,
+    signers: &[CertificateDer<'_>],
+    role: Role,
+    now: UnixTime,
+) -> Result<Certificate, Fault> {
+    let chain: Vec<_> =
+        std::iter::once(leaf).chain(signers).map(|certificate| CertificateDer::from(certificate.as_ref())).collect();
+    trust.verify(&chain, role, now)
+}
+
 /// TLS 1.2 is never offered, so its signatures are never asked about.
 fn no_tls12() -> Result<HandshakeSignatureValid, Error> {
     Err(PeerIncompatible::Tls12NotOffered.into())
@@ -94,7 +93,7 @@ impl ClientCertVerifier for Verifier {
         signers: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.verify(leaf, signers, Role::Client, now)?;
+        verify(&self.trust.load(), leaf, signers, Role::Client, now)?;
         Ok(ClientCertVerified::assertion())
     }
 

@@ -50,3 +50,15 @@ impl Lookup for SystemLookup {
         looked_up.await.map_err(io::Error::other)?
     }
 }
+
+/// A resolver for which every name has one address.
+#[cfg(test)]
+pub(super) struct Always(pub(super) IpAddr);
+
+#[cfg(test)]
+#[async_trait]
+impl Lookup for Always {
+    async fn lookup(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(vec![self.0])
+    }
+}

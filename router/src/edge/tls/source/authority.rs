@@ -40,7 +40,7 @@ impl FromAuthority {
             node: node.clone(),
             due: 0,
         };
-        let trust = from.trust.open(keyring.now().as_secs()).await.map_err(NoIdentity)?;
+        let trust = from.trust.open().await.map_err(NoIdentity)?;
         from.renew(keyring).map_err(NoIdentity)?;
         keyring.rely_on(trust).await;
         Ok(from)
@@ -53,7 +53,7 @@ impl FromAuthority {
 
     pub(super) async fn look(&mut self, keyring: &Keyring) {
         let now = keyring.now().as_secs();
-        if let Some(trust) = self.trust.look(now).await {
+        if let Some(trust) = self.trust.look().await {
             rely_on(keyring, trust).await;
         }
         let mut due = now >= self.due;

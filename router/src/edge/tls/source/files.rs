@@ -30,7 +30,7 @@ impl FromFiles {
         from.certificate.changed().await;
         from.key.changed().await;
         let own = from.own(keyring).map_err(NoIdentity)?;
-        let trust = from.trust.open(keyring.now().as_secs()).await.map_err(NoIdentity)?;
+        let trust = from.trust.open().await.map_err(NoIdentity)?;
         keyring.show(own);
         keyring.rely_on(trust).await;
         Ok(from)
@@ -38,7 +38,7 @@ impl FromFiles {
 
     pub(super) async fn look(&mut self, keyring: &Keyring) {
         // Trust first: a new certificate may be signed by a root that came with it.
-        if let Some(trust) = self.trust.look(keyring.now().as_secs()).await {
+        if let Some(trust) = self.trust.look().await {
             rely_on(keyring, trust).await;
         }
         // Both are looked at, whatever the first says.

@@ -12,7 +12,7 @@ use super::*;
 use crate::edge::tls::Fault;
 use crate::edge::tls::authority::files as folder;
 use crate::edge::tls::bundle::pem;
-use crate::edge::tls::mint::{Authority, NOW, uri};
+use crate::edge::tls::mint::{Authority, NOW, at, uri};
 use crate::edge::tls::svid::Role;
 use crate::targets::mesh_tls::MeshTls;
 
@@ -241,6 +241,33 @@ async fn an_authority_renews_at_half_of_a_certificates_life() {
     eventually("revoked", || running.verdict(&leaf) == Err(Fault::Revoked)).await;
 }
 
+/// A list that nobody renews goes on revoking what it names; that it is old is said again and again.
+#[tokio::test]
+async fn what_is_old_is_complained_about() {
+    let (home, root) = (Home::new(), Authority::root("root"));
+    let (own, key) = root.leaf(|leaf| {
+        leaf.subject_alt_names = vec![uri("spiffe://weft.local/node/n1")];
+        leaf.not_after = at(7_200);
+    });
+    home.pair(&own, &key);
+    home.bundle(&[&root]);
+    let revoked = root.leaf(|_| {}).0;
+    home.list(&root, &[&revoked]);
+    let running = run(&home.source()).await.unwrap();
+    // The list is due after a minute, and the certificate ends after two hours.
+    for (seconds, expect) in [(-1, &[][..]), (60, &[]), (61, &["list"]), (3_601, &["certificate ends", "list"])] {
+        let complaints = complaints(&running.keyring, NOW.saturating_add_signed(seconds));
+        let about = |(complaint, what): (&String, &&str)| complaint.contains(what);
+        assert!(
+            complaints.len() == expect.len() && complaints.iter().zip(expect).all(about),
+            "{seconds}: {complaints:?}"
+        );
+    }
+    running.clock.0.store(120_000, Ordering::SeqCst);
+    assert_eq!(running.verdict(&revoked), Err(Fault::Revoked));
+    assert_eq!(running.verdict(&own), Ok(()), "and nobody else is shut out");
+}
+
 #[tokio::test]
 async fn a_workload_gets_a_certificate_of_its_own_only_from_an_authority() {
     let home = tempfile::tempdir().unwrap();
@@ -248,7 +275,6 @@ async fn a_workload_gets_a_certificate_of_its_own_only_from_an_authority() {
     folder::init(&path, &node().trust_domain, NOW * 1000).unwrap();
     let running = run(&Source::Authority(path)).await.unwrap();
     let function: SpiffeId = "spiffe://weft.local/ns/shop/fn/hello".parse().unwrap();
-    assert_eq!(running.outbound.speaks_as(&function), Some(function.clone()));
     let settings = running.outbound.client_config(&function).unwrap();
     assert!(Arc::ptr_eq(&settings, &running.outbound.client_config(&function).unwrap()), "made once");
     let shown = || settings.client_auth_cert_resolver.resolve(&[], &[]).unwrap().cert[0].clone();
@@ -266,7 +292,6 @@ async fn a_workload_gets_a_certificate_of_its_own_only_from_an_authority() {
     home.bundle(&[&root]);
     home.list(&root, &[]);
     let running = run(&home.source()).await.unwrap();
-    assert_eq!(running.outbound.speaks_as(&function), Some(node().id));
     let settings = running.outbound.client_config(&function).unwrap();
     assert_eq!(settings.client_auth_cert_resolver.resolve(&[], &[]).unwrap().cert[0], own);
 }

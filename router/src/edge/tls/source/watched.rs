@@ -91,19 +91,18 @@ impl TrustFiles {
     ///
     /// # Errors
     /// One of the files cannot be used.
-    pub(super) async fn open(&mut self, now: u64) -> Result<Trust, String> {
+    pub(super) async fn open(&mut self) -> Result<Trust, String> {
         self.bundle.changed().await;
         if let Some(list) = &mut self.list {
             list.changed().await;
         }
         self.roots = self.read_roots()?;
         self.lists = self.read_lists(&self.roots)?;
-        self.note_late(now);
         self.trust()
     }
 
     /// The new trust, if one of the files changed into something good. What is bad is said, and the last good stays.
-    pub(super) async fn look(&mut self, now: u64) -> Option<Trust> {
+    pub(super) async fn look(&mut self) -> Option<Trust> {
         let bundle = self.bundle.changed().await;
         let list = match &mut self.list {
             Some(list) => list.changed().await,
@@ -126,7 +125,6 @@ impl TrustFiles {
             return None;
         }
         (self.roots, self.lists) = (roots, lists);
-        self.note_late(now);
         self.trust().map_err(|why| alarm(&why)).ok()
     }
 
@@ -145,14 +143,6 @@ impl TrustFiles {
     fn trust(&self) -> Result<Trust, String> {
         let domains = [(self.trust_domain.clone(), self.roots.clone())];
         Trust::new(domains, &self.lists).map_err(|error| bad(&self.bundle, &error))
-    }
-
-    fn note_late(&self, now: u64) {
-        if self.lists.iter().any(|list| bundle::is_out_of_date(list, now)) {
-            alarm(
-                "a list of revoked certificates is out of date; it is used all the same, but somebody stopped renewing it",
-            );
-        }
     }
 }
 

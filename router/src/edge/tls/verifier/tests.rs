@@ -206,7 +206,9 @@ fn judge(case: &Case, expect: Option<&str>, error: Option<&Error>) {
 #[tokio::test]
 async fn a_node_is_known_by_its_id_and_its_name() {
     let root = Authority::root("root");
-    let trust = Trust::new([("weft.local".parse().unwrap(), vec![root.der.clone()])], &[]).unwrap();
+    let of = |domain: &str| (domain.parse().unwrap(), vec![root.der.clone()]);
+    // What is federated with us is trusted for what it is, and answers for none of our names.
+    let trust = Trust::new([of("weft.local"), of("partner.example")], &[]).unwrap();
     let keyring = keyring(trust).await;
     let verifier = Verifier::new(
         Arc::new(ArcSwap::new(keyring.trust())),
@@ -219,6 +221,8 @@ async fn a_node_is_known_by_its_id_and_its_name() {
     check("spiffe://weft.local/node/n1", Ok(()));
     check("spiffe://weft.local/ns/shop/fn/hello", Err(Fault::OtherId));
     check("spiffe://weft.local/nodes/n1", Err(Fault::OtherId));
+    check("spiffe://partner.example/node/n1", Err(Fault::OtherId));
+    check("spiffe://elsewhere.example/node/n1", Err(Fault::UnknownTrustDomain));
     let (leaf, _) = root.leaf(|leaf| leaf.subject_alt_names = vec![uri("spiffe://weft.local/node/n1"), dns("a.b")]);
     assert_eq!(verifier.verify_server(&leaf, &[], &name(), keyring.now()), Err(Fault::OtherName));
 }
