@@ -24,7 +24,7 @@ pub(crate) fn claims_event(headers: &Headers) -> bool {
 /// Reads the event out of a message. `body` is asked for only when the head allows an event.
 pub(crate) fn decode<'a>(headers: &Headers, body: impl FnOnce() -> Result<&'a [u8], Error>) -> Result<Event, Error> {
     let event = match media_type(headers).as_str() {
-        "application/cloudevents+json" => structured(body()?),
+        "application/cloudevents+json" => structured(body()?).map(|event| as_proven(event, headers)),
         "application/cloudevents" => binary(headers, body()?),
         other if other.starts_with("application/cloudevents") => {
             Err(format!("a function takes one event, not `{other}`"))
@@ -112,6 +112,18 @@ fn structured(body: &[u8]) -> Result<Event, String> {
         (None, None) => Vec::new(),
     };
     Ok(event)
+}
+
+/// The mesh sees to the heads of messages. An event in a body says of itself what it likes, so what it says of who sent it
+/// is dropped here, and the origin is the one that the mesh proved.
+fn as_proven(mut event: Event, headers: &Headers) -> Event {
+    const AUTH_CONTEXT: [&str; 3] = ["authtype", "authid", "authclaims"];
+    let ours = |name: &str| name.starts_with("weft") && name != "weftdelivernotbefore";
+    event.extensions.retain(|name, _| !ours(name) && !AUTH_CONTEXT.contains(&name.as_str()));
+    if let Some(origin) = headers.get("x-weft-origin").and_then(|origin| decode_value(origin.as_bytes())) {
+        event.extensions.insert("weftorigin".to_owned(), origin);
+    }
+    event
 }
 
 /// JSON strings, booleans and numbers, in the text form that headers have.

@@ -120,3 +120,21 @@ fn a_claim_is_recognised_by_header_or_type() {
     check("content-type", "application/json", false);
     check("ce-id", "1", false);
 }
+
+/// A delivery is in binary mode, so an event in a body comes straight from somebody.
+#[test]
+fn an_event_in_a_body_does_not_say_who_sent_it() {
+    let json = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","weftorigin":"forged","weftx":"forged",
+        "authid":"forged","authtype":"forged","authclaims":"forged","weftdelivernotbefore":"2030-01-01T00:00:00Z","own":1}"#;
+    let kept = |headers: &[(&str, &str)]| {
+        let typed = ("content-type", "application/cloudevents+json");
+        let headers = Headers::from_iter(headers.iter().copied().chain([typed]));
+        let event = decode(&headers, || Ok(json.as_bytes())).unwrap();
+        event.extensions().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+    };
+    let honest = ["own=1", "weftdelivernotbefore=2030-01-01T00:00:00Z"].map(str::to_owned);
+    assert_eq!(kept(&[]), honest);
+    let proven = "weftorigin=https://id.example/a b".to_owned();
+    let [own, later] = honest;
+    assert_eq!(kept(&[("x-weft-origin", "https://id.example/a%20b")]), [own, later, proven]);
+}
