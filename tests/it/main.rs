@@ -6,6 +6,7 @@ mod admin;
 mod bad_request;
 mod crash;
 mod deploy;
+mod deputy;
 mod egress;
 mod events;
 mod examples;
