@@ -32,7 +32,7 @@ pub struct NamespaceSpec {
     /// What holds where no ALLOW policy selects a target; `None` (default): what the node says (`serve` denies, `dev`
     /// allows).
     pub default: Option<DefaultVerdict>,
-    /// What the sources of events published to its topics must begin with; empty (default): anything.
+    /// What the sources of events that its workloads publish must begin with; empty (default): anything.
     pub source_prefixes: Vec<SourcePrefix>,
     /// How much it may use.
     pub quotas: Quotas,

@@ -10,6 +10,7 @@ mod lane;
 mod reply;
 mod report;
 pub mod retry;
+mod rights;
 mod sending;
 mod sorter;
 mod terms;
@@ -59,6 +60,9 @@ pub struct Parts {
 pub trait Calls: Send + Sync {
     /// Judges, opens, classifies and records one call.
     fn handle(&self, call: Call) -> BoxFuture<'_, Answer>;
+
+    /// Judges and records one call that opens nothing.
+    fn ask(&self, call: Call) -> BoxFuture<'_, Answer>;
 }
 
 /// The pipeline of this mesh.
@@ -67,6 +71,10 @@ pub struct Pipeline(pub Arc<Mesh>);
 impl Calls for Pipeline {
     fn handle(&self, call: Call) -> BoxFuture<'_, Answer> {
         Box::pin(pipeline::handle(&self.0, call))
+    }
+
+    fn ask(&self, call: Call) -> BoxFuture<'_, Answer> {
+        Box::pin(pipeline::ask(&self.0, call))
     }
 }
 

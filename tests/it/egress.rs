@@ -189,3 +189,47 @@ async fn triggers_reach_public_addresses_and_in_dev_loopback() {
         node.logged(&["weft::refused", "EGRESS_DENIED", &format!("target=\"{trigger}\""), "decision=d-"]).await;
     }
 }
+
+#[tokio::test]
+async fn a_trigger_needs_the_right_to_leave_the_mesh_itself() {
+    let sink = Sink::start().await;
+    let url = format!("url: '{}'", sink.url("/hook"));
+    let text = manifest::topic("orders", "")
+        + &manifest::trigger("free", "orders", &url)
+        + &manifest::trigger("bound", "orders", &url)
+        + &manifest::policy(
+            "stay",
+            "action: DENY, targets: [ { trigger: bound } ], rules: [ { \
+             from: [ { source: { principals: [ 'spiffe://weft.local/ns/default/trigger/bound' ] } } ], \
+             to: [ { operation: { verbs: [ egress ] } } ] } ]",
+        );
+    let project = Project::new(&text);
+    let node = project.start().await;
+    node.publish("orders", &event("1", "t")).await;
+    assert_eq!(node.settled("free", 1).await.in_state("delivered"), 1);
+    assert_eq!(node.settled("bound", 1).await.in_state("denied"), 1);
+    let dead = &node.dead("bound").await[0];
+    assert_eq!(dead["cause"]["code"], "AUTHZ_DENY_RULE", "{dead}");
+    node.logged(&["weft::refused", "AUTHZ_DENY_RULE", "default/stay", "verb=\"egress\"", "target=\"bound\""]).await;
+    assert_eq!(sink.deliveries().len(), 1);
+}
+
+#[tokio::test]
+async fn an_address_outside_learns_who_called_only_if_its_trigger_says_so() {
+    let (quiet, told) = (Sink::start().await, Sink::start().await);
+    let text = manifest::topic("orders", "")
+        + &manifest::trigger("quiet", "orders", &format!("url: '{}'", quiet.url("/")))
+        + &manifest::trigger("told", "orders", &format!("url: '{}', passIdentity: true", told.url("/")));
+    let project = Project::new(&text);
+    let node = project.start().await;
+    let mut forged = event("1", "t");
+    forged["weftorigin"] = "spiffe://weft.local/ns/default/sa/admin".into();
+    node.publish("orders", &forged).await;
+    let names = ["x-weft-principal", "x-weft-origin", "ce-weftorigin"];
+    let delivery = &told.received(1).await[0];
+    for name in names {
+        assert_eq!(delivery.header(name), Some("spiffe://weft.local/ns/default/sa/dev"), "{name}: {delivery:?}");
+    }
+    let delivery = &quiet.received(1).await[0];
+    assert!(names.iter().all(|name| delivery.header(name).is_none()), "{delivery:?}");
+}

@@ -6,6 +6,7 @@ mod filters;
 mod from_functions;
 mod handshake;
 mod invalid;
+mod policy;
 mod replies;
 mod retries;
 mod times;

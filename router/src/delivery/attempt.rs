@@ -116,11 +116,20 @@ impl<'a> Attempt<'a> {
     }
 
     async fn run(&self) -> Verdict {
-        if let Some(report) = Report::awaiting_copy(&self.lease.last_cause) {
+        let awaiting_copy = Report::awaiting_copy(&self.lease.last_cause);
+        if awaiting_copy.is_none()
+            && let Some(settlement) = self.without_call()
+        {
+            return Verdict::only(settlement);
+        }
+        if let Err(refused) = self.may_consume().await {
+            return self.settle(refused).await;
+        }
+        if let Some(report) = awaiting_copy {
             return self.die(report, Finding::Nothing).await;
         }
-        if let Some(settlement) = self.without_call() {
-            return Verdict::only(settlement);
+        if let Err(refused) = self.may_leave().await {
+            return self.settle(refused).await;
         }
         let report = match self.consent().await {
             Ok(turn) => {

@@ -10,7 +10,6 @@ use weft_functions::trigger::Destination;
 use super::attempt::Attempt;
 use super::report::Report;
 use crate::path::call::Cause;
-use crate::path::caller::Caller;
 use crate::path::routes;
 
 /// Bytes of the answer that go into `knativeerrordata`: Knative keeps 1,024 characters of base 64.
@@ -24,14 +23,9 @@ pub(super) async fn copy(attempt: &Attempt<'_>, report: &Report) -> Result<(), &
     let mut code = "EVENT_INVALID";
     // An event that has no room for our attributes is copied without them: better than not at all.
     for letter in letters.into_iter().flatten() {
-        let caller = Caller::run_here(
-            attempt.trigger.identity.clone(),
-            attempt.envelope.caller.origin.clone(),
-            attempt.envelope.caller.principal.clone(),
-        );
         let cause = attempt.cause(|topic, sequence, trigger| Cause::dead_letter(topic, sequence, trigger, last));
         // A dead letter is the end of a chain, not a link of it: it keeps the hops it has.
-        let answer = attempt.publish(topic, caller, &letter, attempt.envelope.hops, cause).await;
+        let answer = attempt.publish(topic, attempt.trigger_itself(), &letter, attempt.envelope.hops, cause).await;
         match (answer.outcome.status, answer.outcome.code()) {
             (StatusCode::ACCEPTED, _) => return Ok(()),
             (_, why @ ("EVENT_TOO_LARGE" | "EVENT_INVALID")) => code = why,

@@ -26,7 +26,7 @@ use crate::path::caller::Caller;
 use crate::path::canonical::authority;
 use crate::path::outcome::{Disposition, Failure, Reason};
 use crate::path::record::Answer;
-use crate::path::routes;
+use crate::path::{identity_fields, routes};
 
 impl Attempt<'_> {
     /// Calls the destination once.
@@ -41,7 +41,7 @@ impl Attempt<'_> {
         let call = Call {
             verb: Verb::Deliver,
             target,
-            caller: Caller { via: Some(self.trigger.identity.clone().into()), ..self.envelope.caller.clone() },
+            caller: self.publisher(),
             request,
             deadline,
             hops: self.envelope.hops,
@@ -93,7 +93,7 @@ impl Attempt<'_> {
         if let Ok(origin) = HeaderValue::from_str(origin) {
             request.headers_mut().insert(REQUEST_ORIGIN, origin);
         }
-        let caller = Caller { via: Some(self.trigger.identity.clone().into()), ..self.envelope.caller.clone() };
+        let caller = self.publisher();
         let events = Some(vec![self.event.clone()]);
         let hops = self.envelope.hops;
         let call = Call { verb: Verb::Deliver, target, caller, request, deadline, hops, cause: None, events };
@@ -112,6 +112,11 @@ impl Attempt<'_> {
             Report::answered(disposition, answer.outcome.status, answer.outcome.failed(), answer.decision)
                 .made_at(at_ms)
         })
+    }
+
+    /// The publisher, who delivers through the trigger.
+    fn publisher(&self) -> Caller {
+        Caller { via: Some(self.trigger.identity.clone().into()), ..self.envelope.caller.clone() }
     }
 
     /// What is published on this attempt's behalf, for its dedupe ids.
@@ -155,6 +160,9 @@ impl Attempt<'_> {
             Destination::Url(url) => {
                 let outside = self.outside(url)?;
                 let uri = aimed(url, &outside)?;
+                if self.trigger.resource.spec.pass_identity {
+                    identity_fields::assert(request.headers_mut(), &self.publisher());
+                }
                 (Target::Outside(outside), uri)
             }
         };
@@ -165,7 +173,7 @@ impl Attempt<'_> {
         Ok((target, request))
     }
 
-    fn outside(&self, url: &Uri) -> Result<Outside, Failure> {
+    pub(super) fn outside(&self, url: &Uri) -> Result<Outside, Failure> {
         let no_host = || Failure::hidden(Reason::UpConnect, "the trigger's url has no host");
         let authority = authority::parse(url.authority().ok_or_else(no_host)?.as_str())?;
         let secure = url.scheme() == Some(&Scheme::HTTPS);
@@ -176,7 +184,7 @@ impl Attempt<'_> {
 }
 
 /// The url, with the host in its one spelling.
-fn aimed(url: &Uri, outside: &Outside) -> Result<Uri, Failure> {
+pub(super) fn aimed(url: &Uri, outside: &Outside) -> Result<Uri, Failure> {
     let mut parts = url.clone().into_parts();
     let authority = match url.port() {
         Some(port) => format!("{}:{port}", outside.host),
@@ -187,7 +195,7 @@ fn aimed(url: &Uri, outside: &Outside) -> Result<Uri, Failure> {
 }
 
 /// The answer's body, as far as delivery has use for it: a reply event, or the words of an error.
-async fn read(body: Body, deadline: Instant) -> Result<Bytes, Reason> {
+pub(super) async fn read(body: Body, deadline: Instant) -> Result<Bytes, Reason> {
     let body = Limited::new(body, EventLimits::default().event_bytes);
     match tokio::time::timeout_at(deadline, body.collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

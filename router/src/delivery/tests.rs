@@ -62,6 +62,10 @@ struct Scripted {
 }
 
 impl Calls for Scripted {
+    fn ask(&self, call: Call) -> BoxFuture<'_, Answer> {
+        Box::pin(pipeline::ask(&self.mesh, call))
+    }
+
     fn handle(&self, call: Call) -> BoxFuture<'_, Answer> {
         Box::pin(async move {
             if call.verb != Verb::Deliver || !matches!(call.target, Target::Outside(_)) {

@@ -39,6 +39,11 @@ impl Caller {
         Self { principal: id.into(), origin, via: Some(via), how: Proof::Node, token: None, address: None }
     }
 
+    /// A trigger that acts on an event for whoever published it: reads it, leaves the mesh with it, copies it.
+    pub fn acting_for(trigger: SpiffeId, publisher: &Self) -> Self {
+        Self::run_here(trigger, publisher.origin.clone(), publisher.principal.clone())
+    }
+
     /// Puts a verified token beside what the connection proved. It is who calls only if the connection proved nothing:
     /// a certificate and a token that differ are both there for policy to see, and neither stands for the other.
     pub fn show(&mut self, token: Arc<Token>) {

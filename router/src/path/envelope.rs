@@ -133,6 +133,12 @@ impl Seal<'_> {
     }
 }
 
+/// A caller as it will be known when its event is delivered from a topic that keeps the claims named by `keep`.
+pub fn remembered(caller: &Caller, keep: &[String]) -> Caller {
+    let token = caller.token.as_ref().and_then(|token| fields::kept(token, keep)).map(Arc::new);
+    Caller { how: Proof::Event, token, address: None, ..caller.clone() }
+}
+
 /// The event of a record, whoever may stand behind it.
 ///
 /// # Errors

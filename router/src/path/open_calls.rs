@@ -16,6 +16,7 @@ use http::{HeaderMap, Method, Uri};
 use http_body::{Body as _, Frame, SizeHint};
 use slab::Slab;
 use weft_functions::event::Event;
+use weft_functions::manifest::Kind;
 use weft_functions::policy::{RuleField, Verb};
 use weft_runtime::{Body, BodyError, BodyErrorKind, empty};
 
@@ -81,7 +82,10 @@ pub struct Asked {
 impl Asked {
     /// Whether it is (part of) the delivery of an event, and not something that happens in one.
     pub fn delivers(&self) -> bool {
-        matches!(self.verb, Verb::Consume | Verb::Deliver)
+        match &self.target {
+            Target::Outside(outside) => outside.owner_kind == Kind::Trigger,
+            _ => matches!(self.verb, Verb::Consume | Verb::Deliver),
+        }
     }
 
     /// The question, to be judged again. About a batch it is the question before its events are known.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weft_runtime::Body;
+use weft_runtime::{Body, empty};
 
 use super::Mesh;
 use super::call::{Call, Target};
@@ -23,6 +23,22 @@ pub async fn handle(mesh: &Arc<Mesh>, mut call: Call) -> Answer {
         Err(failure) => Err(failure),
     };
     record.finish(result)
+}
+
+/// Judges and records a call that has no effect of its own: somebody's right is asked for, on which something else rests.
+/// The answer is 204, or the refusal.
+pub async fn ask(mesh: &Arc<Mesh>, mut call: Call) -> Answer {
+    let mut record = mesh.records.start(&call);
+    let result = judge(mesh, &mut record, &mut call).await.map(|(permit, _)| permitted(permit));
+    record.finish(result)
+}
+
+/// The answer to what was asked and needs no more.
+fn permitted(permit: Permit) -> http::Response<Body> {
+    drop(permit);
+    let mut response = http::Response::new(empty());
+    *response.status_mut() = http::StatusCode::NO_CONTENT;
+    response
 }
 
 /// Asks policy, and reads what the call carries only if the answer depends on it. What is permitted takes its place
@@ -84,8 +100,7 @@ async fn open(
             let outside = outside.clone();
             mesh.upstream.send(permit, &outside, call).await
         }
-        Target::Subscription(_) => Ok(topics::subscribe(permit)),
-        Target::Resource(_) | Target::Namespace(_) => Err(elsewhere()),
+        Target::Subscription(_) | Target::Resource(_) | Target::Namespace(_) => Err(elsewhere()),
         Target::Nowhere(failure) => Err(failure.clone()),
     }
 }

@@ -146,14 +146,6 @@ pub async fn copy(lane: &Lane, copies: &[Copy]) -> Result<usize, AppendError> {
     Ok(appended.iter().filter(|appended| appended.duplicate).count())
 }
 
-/// Lets a delivery have the event that its trigger has leased.
-pub fn subscribe(permit: Permit) -> http::Response<Body> {
-    drop(permit);
-    let mut response = http::Response::new(empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
-}
-
 async fn read(body: Body, limit: usize) -> Result<Bytes, Failure> {
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),

@@ -31,8 +31,23 @@ macro_rules! write_line {
     };
 }
 
-/// Writes the line, if anybody listens.
+/// Writes the line, if anybody listens. A call that AUDIT rules match has a line of its own, under `weft::audit`, which is
+/// always on too.
 pub fn write(line: &Line<'_>) {
+    for rule in &line.labels.audited {
+        tracing::info!(
+            target: "weft::audit",
+            decision = %line.decision,
+            verb = line.labels.verb.as_str(),
+            namespace = line.labels.namespace(),
+            target = line.labels.target(),
+            principal = line.asked.caller.principal.as_str(),
+            origin = line.asked.caller.origin.as_str(),
+            verdict = line.outcome.verdict().as_str(),
+            policy = &*rule.policy,
+            rule = rule.rule,
+        );
+    }
     match &line.outcome.failure {
         Some(failure) => write_line!("weft::refused", line, Some(&*failure.log)),
         None => write_line!("weft::access", line, None::<&str>),

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::page::{Page, list};
+use super::verdict::QUESTIONS;
 use crate::cli::resource::text as of;
 use crate::cli::terminal::harmless;
 
@@ -49,7 +50,7 @@ fn one(page: &mut Page, delivery: &Value) {
     if let Some(term) = of(delivery, "/filter/first_failing") {
         page.paragraph(6, &format!("the filter fails at: {term}"));
     }
-    for (question, may) in [("consume", "may read the topic"), ("deliver", "may reach the target")] {
+    for (question, may) in QUESTIONS {
         let at = |name: &str| of(delivery, &format!("/policy/{question}/{name}"));
         let Some(verdict) = at("verdict") else { continue };
         let deciding = at("policy/deciding").map(|deciding| format!(", by {deciding}")).unwrap_or_default();

@@ -6,6 +6,10 @@ use super::page::{Page, duration, list};
 use crate::cli::resource::{count, text as of};
 use crate::cli::table;
 
+/// What a delivery asks of policy, and what that is in words.
+pub(super) const QUESTIONS: [(&str, &str); 3] =
+    [("consume", "may read the topic"), ("egress", "may leave the mesh"), ("deliver", "may reach the target")];
+
 /// The whole page.
 pub(super) fn text(explained: &Value, width: usize, colour: bool) -> String {
     let mut page = Page::new(width, colour);
@@ -175,7 +179,7 @@ fn subscriptions(page: &mut Page, explained: &Value) {
         if let Some(term) = of(one, "/first_failing") {
             page.paragraph(6, &format!("the filter fails at: {term}"));
         }
-        for (question, may) in [("consume", "may read the topic"), ("deliver", "may reach the target")] {
+        for (question, may) in QUESTIONS {
             let verdict = of(one, &format!("/{question}/verdict"));
             let Some(verdict) = verdict else { continue };
             let code = of(one, &format!("/{question}/code")).filter(|code| code != "OK");

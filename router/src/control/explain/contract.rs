@@ -222,6 +222,9 @@ pub struct Subscription {
     /// May it read the topic?
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consume: Option<Asking>,
+    /// May it leave the mesh itself? Of one with a `url:`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Asking>,
     /// May the publisher reach the target through it?
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deliver: Option<Asking>,

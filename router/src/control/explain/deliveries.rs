@@ -13,7 +13,7 @@ use weft_functions::value::Namespaced;
 
 use super::super::timestamp::rfc3339;
 use super::contract::Asking;
-use super::rehearsal::{consume, deliver, destination};
+use super::rehearsal::{consume, deliver, destination, leave};
 use super::situation::ask;
 use crate::path::Mesh;
 use crate::path::again::{Kind, Lane, Mark};
@@ -125,11 +125,14 @@ pub struct Delivery {
     pub replay: Option<String>,
 }
 
-/// The two questions of a delivery.
+/// The questions of a delivery.
 #[derive(Debug, Serialize)]
 pub struct Verdict {
     /// May the trigger read the topic?
     pub consume: Asking,
+    /// May the trigger leave the mesh itself? Of one with a `url:`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress: Option<Asking>,
     /// May the publisher reach the target through it?
     pub deliver: Asking,
 }
@@ -316,6 +319,7 @@ impl Told<'_> {
         let asked = matches!(state, "filtered" | "before_start");
         let policy = event.filter(|_| !asked).map(|(event, caller)| Verdict {
             consume: ask(snapshot, consume(trigger, event, caller).question()),
+            egress: leave(trigger, caller).map(|question| ask(snapshot, question.question())),
             deliver: ask(snapshot, deliver(trigger, event, caller).question()),
         });
         let filter =
@@ -412,3 +416,6 @@ fn attempts(
     attempts.sort_by(|one, other| one.at.cmp(&other.at));
     attempts
 }
+
+#[cfg(test)]
+mod tests;

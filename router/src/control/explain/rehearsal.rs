@@ -20,6 +20,7 @@ use super::situation::{ask, proof_of};
 use crate::edge::ingress;
 use crate::path::call::{Outside, Reach, Target};
 use crate::path::caller::{Caller, Principal, Proof, Subject, Token};
+use crate::path::envelope;
 use crate::path::identity_fields::strip_head;
 use crate::path::outgoing::Sender;
 use crate::path::policy::{OwnedHead, OwnedQuestion};
@@ -173,7 +174,8 @@ pub(super) fn subscriptions(
     publisher: &Caller,
 ) -> contract::Event {
     let triggers = snapshot.triggers.values().filter(|trigger| trigger.topic == *topic);
-    let kept = Caller { how: Proof::Event, address: None, ..publisher.clone() };
+    let keep = snapshot.topics.get(topic).map_or(&[][..], |topic| &topic.resource.spec.keep_claims);
+    let kept = envelope::remembered(publisher, keep);
     contract::Event {
         topic: Some(topic.to_string()),
         ty: Some(event.ty().to_owned()),
@@ -189,8 +191,9 @@ fn subscription(snapshot: &Snapshot, trigger: &DeployedTrigger, event: &Event, p
     };
     let passes = first_failing.is_none();
     let consume = passes.then(|| ask(snapshot, consume(trigger, event, publisher).question()));
+    let egress = leave(trigger, publisher).filter(|_| passes).map(|question| ask(snapshot, question.question()));
     let deliver = passes.then(|| ask(snapshot, deliver(trigger, event, publisher).question()));
-    let allowed = [&consume, &deliver].into_iter().flatten().all(|asking| asking.verdict == "allow");
+    let allowed = [&consume, &egress, &deliver].into_iter().flatten().all(|asking| asking.verdict == "allow");
     Subscription {
         name: trigger.name.to_string(),
         source: trigger.resource.location.to_string(),
@@ -203,6 +206,7 @@ fn subscription(snapshot: &Snapshot, trigger: &DeployedTrigger, event: &Event, p
             (true, false) => "deny",
         },
         consume,
+        egress,
         deliver,
     }
 }
@@ -217,14 +221,10 @@ pub(super) fn destination(trigger: &DeployedTrigger) -> String {
 
 /// May the trigger read the topic?
 pub(super) fn consume(trigger: &DeployedTrigger, event: &Event, publisher: &Caller) -> OwnedQuestion {
-    let caller = Caller {
-        origin: publisher.origin.clone(),
-        ..Caller::direct(Principal::Workload(trigger.identity.clone()), Proof::Node)
-    };
     OwnedQuestion {
         verb: Verb::Consume,
         target: Target::Subscription(trigger.topic.clone()),
-        caller,
+        caller: Caller::acting_for(trigger.identity.clone(), publisher),
         head: None,
         event: Some(event.to_fields()),
         trigger: Some(trigger.name.clone()),
@@ -233,7 +233,7 @@ pub(super) fn consume(trigger: &DeployedTrigger, event: &Event, publisher: &Call
     }
 }
 
-/// May the publisher reach the trigger's destination through it? An address outside is reached by the trigger itself.
+/// May the publisher reach the trigger's destination through it?
 pub(super) fn deliver(trigger: &DeployedTrigger, event: &Event, publisher: &Caller) -> OwnedQuestion {
     let identity = Principal::Workload(trigger.identity.clone());
     let (verb, target, caller, host, path) = match &trigger.resource.spec.destination {
@@ -244,16 +244,9 @@ pub(super) fn deliver(trigger: &DeployedTrigger, event: &Event, publisher: &Call
             (Verb::Deliver, Target::Function(function.clone()), caller, host, path)
         }
         Destination::Url(url) => {
-            let host = url.host().unwrap_or_default().to_ascii_lowercase();
-            let secure = url.scheme() == Some(&Scheme::HTTPS);
-            let outside = Outside {
-                host: host.as_str().into(),
-                port: url.port_u16().unwrap_or(if secure { 443 } else { 80 }),
-                owner_kind: Kind::Trigger,
-                owner: trigger.name.clone(),
-                reach: Ok(Reach::Public),
-            };
+            let outside = outside(trigger, url);
             let caller = Caller { via: Some(identity), ..publisher.clone() };
+            let host = outside.host.to_string();
             (Verb::Deliver, Target::Outside(outside), caller, host, url.path().to_owned())
         }
     };
@@ -267,5 +260,34 @@ pub(super) fn deliver(trigger: &DeployedTrigger, event: &Event, publisher: &Call
         trigger: Some(trigger.name.clone()),
         copy: false,
         known: None,
+    }
+}
+
+/// May the trigger leave the mesh itself, if it delivers to an address outside?
+pub(super) fn leave(trigger: &DeployedTrigger, publisher: &Caller) -> Option<OwnedQuestion> {
+    let Destination::Url(url) = &trigger.resource.spec.destination else { return None };
+    let outside = outside(trigger, url);
+    let (host, path) = (outside.host.to_string(), url.path().to_owned());
+    Some(OwnedQuestion {
+        verb: Verb::Egress,
+        target: Target::Outside(outside),
+        caller: Caller::acting_for(trigger.identity.clone(), publisher),
+        head: Some(OwnedHead { host, method: "POST".to_owned(), path, ..OwnedHead::default() }),
+        event: None,
+        trigger: Some(trigger.name.clone()),
+        copy: false,
+        known: None,
+    })
+}
+
+/// Which of its addresses are reached is seen when they are dialled.
+fn outside(trigger: &DeployedTrigger, url: &Uri) -> Outside {
+    let secure = url.scheme() == Some(&Scheme::HTTPS);
+    Outside {
+        host: url.host().unwrap_or_default().to_ascii_lowercase().into(),
+        port: url.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+        owner_kind: Kind::Trigger,
+        owner: trigger.name.clone(),
+        reach: Ok(Reach::Public),
     }
 }

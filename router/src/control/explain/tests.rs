@@ -1,6 +1,9 @@
 //! What is explained, and that explaining says what deciding does. How the node answers is tested beside the admin API,
 //! how it reads is tested beside the command.
 
+mod situations;
+mod subscriptions;
+
 use http::Request;
 use serde_json::{Value, json};
 use weft_eventlog::MemoryLog;
@@ -11,7 +14,7 @@ use super::super::fixture::{Plane, function, request, topic, trigger};
 use super::*;
 use crate::path::call::Call;
 use crate::path::caller::{Proof, workload};
-use crate::path::pipeline;
+use crate::path::{fixture, pipeline};
 
 struct Scene {
     plane: Plane,

@@ -161,3 +161,6 @@ fn derived(record: &Record) -> Option<Derived> {
     let trigger = format!("{trigger_namespace}/{trigger}");
     Some(Derived { parent: (topic, sequence.parse().ok()?), trigger, role })
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,6 +150,11 @@ fn subject(scope: &str, text: &str) -> Option<Subject> {
     Some(Subject { text: text.into(), scope })
 }
 
+/// What is left of a token that a topic keeps the claims `keep` of.
+pub(super) fn kept(token: &Token, keep: &[String]) -> Option<Token> {
+    KeptToken::of(token, keep).into_token()
+}
+
 /// What is kept of a token.
 #[derive(Serialize, Deserialize)]
 struct KeptToken {

@@ -97,7 +97,7 @@ fn what_is_sealed_opens_alike() {
         let back = envelope.caller;
         assert_eq!((&back.principal, &back.origin, &back.via), (&caller.principal, &caller.origin, &caller.via));
         assert_eq!((back.how, back.address), (Proof::Event, None));
-        let kept = caller.token.map(|token| {
+        let kept = caller.token.clone().map(|token| {
             let role = token.claims.get("role").cloned().expect("a claim");
             Token {
                 subject: token.subject.clone(),
@@ -109,6 +109,7 @@ fn what_is_sealed_opens_alike() {
             }
         });
         assert_eq!(back.token.as_deref(), kept.as_ref(), "only the claims that the topic keeps are left");
+        assert_eq!(remembered(&caller, &keep), back, "what a dry run takes it for");
     }
 }
 

@@ -1,0 +1,80 @@
+//! What a trigger asks about its own rights before it delivers: whether it may (still) read its topic, and whether it may
+//! leave the mesh. Separate from the delivery itself, which is the publisher's call: here it is the trigger that asks, for
+//! whoever published the event. Nothing is opened by it; each answer is recorded like any other.
+
+use http::{HeaderValue, Method};
+use tokio::time::Instant;
+use weft_functions::event::http as binding;
+use weft_functions::policy::Verb;
+use weft_functions::trigger::Destination;
+use weft_runtime::{Body, empty};
+
+use super::attempt::Attempt;
+use super::report::Report;
+use super::sending::{aimed, read};
+use crate::path::call::{Call, Cause, Target};
+use crate::path::caller::Caller;
+use crate::path::outcome::{Disposition, Failure};
+
+impl Attempt<'_> {
+    /// The trigger, acting on the event for whoever published it.
+    pub(super) fn trigger_itself(&self) -> Caller {
+        Caller::acting_for(self.trigger.identity.clone(), &self.envelope.caller)
+    }
+
+    /// May the trigger (still) read its topic? Asked of each event, because its origin has a say.
+    pub(super) async fn may_consume(&self) -> Result<(), Report> {
+        let target = Target::Subscription(self.trigger.topic.clone());
+        self.ask(Verb::Consume, target, http::Request::new(empty())).await
+    }
+
+    /// May the trigger leave the mesh, if it delivers outside? A publisher may reach through it what it may not reach
+    /// itself, so somebody must have allowed the trigger to.
+    pub(super) async fn may_leave(&self) -> Result<(), Report> {
+        match self.leaving() {
+            Some(Ok((target, head))) => self.ask(Verb::Egress, target, head).await,
+            // An address that is none is refused when it is called.
+            Some(Err(_)) | None => Ok(()),
+        }
+    }
+
+    /// The head of what would leave, and where to; `None` for what stays.
+    fn leaving(&self) -> Option<Result<(Target, http::Request<Body>), Failure>> {
+        let Destination::Url(url) = &self.trigger.resource.spec.destination else { return None };
+        Some(self.outside(url).and_then(|outside| {
+            let mut head = http::Request::new(empty());
+            *head.method_mut() = Method::POST;
+            *head.headers_mut() = binding::encode_binary(&self.event).0;
+            *head.uri_mut() = aimed(url, &outside)?;
+            if let Ok(host) = HeaderValue::from_str(&outside.host) {
+                head.headers_mut().insert(http::header::HOST, host);
+            }
+            Ok((Target::Outside(outside), head))
+        }))
+    }
+
+    async fn ask(&self, verb: Verb, target: Target, request: http::Request<Body>) -> Result<(), Report> {
+        let at_ms = self.parts.clock.now_ms();
+        let deadline = Instant::now() + self.trigger.resource.spec.delivery.timeout.get();
+        let call = Call {
+            verb,
+            target,
+            caller: self.trigger_itself(),
+            request,
+            deadline,
+            hops: self.envelope.hops,
+            cause: Some(self.cause(Cause::subscriber)),
+            events: None,
+        };
+        let answer = self.parts.calls.ask(call).await;
+        match Disposition::of(&answer.outcome, None) {
+            Disposition::Ack => Ok(()),
+            refused => {
+                let (head, body) = answer.response.into_parts();
+                let mut report = Report::answered(refused, head.status, answer.outcome.failed(), answer.decision);
+                report.data = read(body, deadline).await.unwrap_or_default();
+                Err(report.made_at(at_ms))
+            }
+        }
+    }
+}
