@@ -69,6 +69,8 @@ fn is_refused_for_its_origin(explained: &Value) {
         "{explained:#}"
     );
     assert_eq!((&identity["peer"], &identity["origin"]), (&CASHIER.into(), &VISITOR.into()), "{explained:#}");
+    let target = explained["asked"]["target"].as_str().expect("a target");
+    assert_eq!(explained["why"], format!("no policy allows {CASHIER} to egress {target}"), "{explained:#}");
     let steps = explained["policy"]["steps"].as_array().expect("steps");
     let step = steps.iter().find(|step| step["policy"] == "default/cashier-pays-for-the-clerk").expect("the policy");
     let (why, source) = (step["why"].as_str().unwrap_or_default(), step["source"].as_str().unwrap_or_default());

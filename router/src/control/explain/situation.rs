@@ -70,7 +70,7 @@ impl Situation<'_> {
         (explained.kind, explained.verb) = (kind(kept.verb), kept.verb.as_str());
         explained.verdict = kept.verdict().as_str();
         explained.code = kept.reason.map_or("OK", |reason| reason.code());
-        explained.why = (!kept.why.is_empty()).then(|| kept.why.clone());
+        explained.why = self.why_of_then(kept, rules);
         explained.call = Some(happened(kept));
         explained.policy = self.policy_of_then(kept, rules);
         if let Some(target) = kept.target.as_ref().filter(|_| self.question.is_none()) {
@@ -78,6 +78,14 @@ impl Situation<'_> {
             explained.route.name = Some(target.to_string());
         }
         explained
+    }
+
+    /// Why it failed. Not all of the words are kept of every call: where the rules of then say the same and more, the words
+    /// are theirs.
+    fn why_of_then(&self, kept: &Kept, rules: Option<&Snapshot>) -> Option<String> {
+        let kept = (!kept.why.is_empty()).then(|| kept.why.clone())?;
+        let whole = rules.zip(self.question).and_then(|(rules, question)| why_not(rules, question.question()));
+        Some(whole.filter(|whole| whole.starts_with(&kept)).unwrap_or(kept))
     }
 
     /// What does not depend on the verdict.
