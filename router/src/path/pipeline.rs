@@ -41,9 +41,9 @@ fn permitted(permit: Permit) -> http::Response<Body> {
     response
 }
 
-/// Asks policy, and reads what the call carries only if the answer depends on it. What is permitted takes its place
-/// among the calls that go on, and is judged once more if another snapshot was put in force before it stood there:
-/// whoever puts one in force finds the call, or the call finds the snapshot.
+/// Asks policy, and reads what the call carries only if the answer depends on it, or what AUDIT rules note beside it. What
+/// is permitted takes its place among the calls that go on, and is judged once more if another snapshot was put in force
+/// before it stood there: whoever puts one in force finds the call, or the call finds the snapshot.
 ///
 /// # Errors
 /// Why it may not happen.
@@ -54,6 +54,8 @@ pub async fn judge(mesh: &Arc<Mesh>, record: &mut Record, call: &mut Call) -> Re
             return Err(failure);
         }
         match policy::decide_call(&snapshot, call) {
+            // The events are known after that, so this is asked once.
+            Decision::Permit(permit) if permit.notes_more() && call.events.is_none() => topics::receive(call).await?,
             Decision::Permit(permit) => {
                 record.judged(&snapshot, permit.labels(), call);
                 record.go_on(&mesh.open);

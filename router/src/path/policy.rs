@@ -59,7 +59,7 @@ pub fn decide(snapshot: &Snapshot, question: Question<'_>) -> Decision {
     if let Some(failure) = question.target.refusal() {
         return Decision::Denied(Denied { labels, failure: failure.clone() });
     }
-    let Judgement { ruling, audited } = snapshot.policy.evaluate(question);
+    let Judgement { ruling, audited, more_audits } = snapshot.policy.evaluate(question);
     let labels = labels.with_audits(audited);
     match ruling {
         Ruling::Refused(ground) => {
@@ -70,7 +70,7 @@ pub fn decide(snapshot: &Snapshot, question: Question<'_>) -> Decision {
             let log = format!("no such {}", question.target);
             Decision::Denied(Denied { labels, failure: Failure::hidden(Reason::RouteNone, log) })
         }
-        Ruling::Allowed(ground) => Decision::Permit(Permit::new(labels.resting_on(ground))),
+        Ruling::Allowed(ground) => Decision::Permit(Permit::new(labels.resting_on(ground)).noting_more(more_audits)),
         Ruling::Unknown => Decision::NeedsEvent(labels),
     }
 }

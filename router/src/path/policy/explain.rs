@@ -199,7 +199,7 @@ impl Steps<'_> {
         steps.extend(self.last);
         // What the source's namespace says stands among the denials.
         steps.sort_by_key(|step| step.phase);
-        let Judgement { ruling, audited } = judgement;
+        let Judgement { ruling, audited, .. } = judgement;
         Explanation { ruling, audited, exists, steps, omitted }
     }
 }

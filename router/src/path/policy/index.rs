@@ -52,6 +52,8 @@ pub struct Judgement {
     pub ruling: Ruling,
     /// AUDIT rules that match; at most 16.
     pub audited: Vec<RuleRef>,
+    /// Whether more AUDIT rules may match, which depends on what is not known yet.
+    pub more_audits: bool,
 }
 
 /// The namespaces whose policies are asked: the mesh's own, then the target's.
@@ -108,8 +110,8 @@ impl PolicyIndex {
     /// answer open, unless the answer is the same either way or nothing could allow it.
     pub(super) fn walk<'a, S: Sink<'a>>(&'a self, question: &Question<'_>, sink: &mut S) -> Judgement {
         let asked = self.asked(question);
-        let judged = |ruling, audited| Judgement { ruling, audited };
-        let audited = audits(asked, question, sink);
+        let (audited, more_audits) = audits(asked, question, sink);
+        let judged = |ruling, audited| Judgement { ruling, audited, more_audits };
         let mut denied = match first(asked, Phase::Deny, question, sink) {
             First::Matches(rule) => return judged(Ruling::Refused(Ground::Rule(rule)), audited),
             First::Depends => Truth::Maybe,
@@ -218,10 +220,10 @@ fn first<'a, S: Sink<'a>>(asked: Asked<'a>, phase: Phase, question: &Question<'_
     if depends { First::Depends } else { First::None { selected } }
 }
 
-/// All AUDIT rules that match.
-fn audits<'a, S: Sink<'a>>(asked: Asked<'a>, question: &Question<'_>, sink: &mut S) -> Vec<RuleRef> {
+/// All AUDIT rules that match, and whether there are some of which it is not known.
+fn audits<'a, S: Sink<'a>>(asked: Asked<'a>, question: &Question<'_>, sink: &mut S) -> (Vec<RuleRef>, bool) {
     let phase = Phase::Audit;
-    let mut audited = Vec::new();
+    let (mut audited, mut more) = (Vec::new(), false);
     for (scope, own) in asked.0.into_iter().flatten() {
         let sections = scope.sections(phase, question, own);
         for rule in Scope::candidates(&sections, question) {
@@ -230,11 +232,13 @@ fn audits<'a, S: Sink<'a>>(asked: Asked<'a>, question: &Question<'_>, sink: &mut
             }
             let truth = scope.judge(rule, question, phase.doubt());
             sink.rule(phase, scope, rule, truth);
-            if truth == Truth::Yes {
-                audited.push(scope.rule_ref(rule));
+            match truth {
+                Truth::Yes => audited.push(scope.rule_ref(rule)),
+                Truth::Maybe => more = true,
+                Truth::No => {}
             }
         }
         sink.over(phase, scope, &sections, question);
     }
-    audited
+    (audited, more)
 }

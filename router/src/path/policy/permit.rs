@@ -18,11 +18,22 @@ pub(super) const AUDITED_MAX: usize = 16;
 #[derive(Debug)]
 pub struct Permit {
     labels: Labels,
+    notes_more: bool,
 }
 
 impl Permit {
     pub(super) fn new(labels: Labels) -> Self {
-        Self { labels }
+        Self { labels, notes_more: false }
+    }
+
+    /// Says whether AUDIT rules may match of which it is not known yet.
+    pub(super) fn noting_more(self, notes_more: bool) -> Self {
+        Self { notes_more, ..self }
+    }
+
+    /// Whether what the call carries has to be read before all AUDIT rules that it meets are known.
+    pub fn notes_more(&self) -> bool {
+        self.notes_more
     }
 
     /// Makes one permit of those for two events of a batch. What it rests on is what the first rests on.

@@ -1,11 +1,11 @@
 //! What a publish needs its event for, and what is decided without it.
 
 use weft_functions::event::Event;
-use weft_functions::policy::{ConditionKey, Operation, Rule, Source, Verb};
+use weft_functions::policy::{Action, ConditionKey, Operation, Rule, Source, Verb};
 
 use super::given::*;
 use crate::path::policy::{
-    Decision, Default, Labels, OwnedQuestion, Permit, PolicyIndex, RuleRef, decide, decide_each,
+    Decision, Default, Judgement, Labels, OwnedQuestion, Permit, PolicyIndex, RuleRef, Ruling, decide, decide_each,
 };
 use crate::path::snapshot::Snapshot;
 
@@ -129,6 +129,23 @@ fn a_batch_is_all_or_nothing() {
     check(&["a", "a", "a"], "ROUTE_NONE");
     check(&["b", "a"], "AUTHZ_NO_ALLOW");
     check(&[], "ROUTE_NONE");
+}
+
+#[test]
+fn the_event_is_read_for_an_audit_too() {
+    for (rule, not_read, a, b) in [
+        (types(&["a"]), (true, 0), (false, 1), (false, 0)),
+        (on(&[Verb::Publish], Rule::default()), (false, 1), (false, 1), (false, 1)),
+        (on(&[Verb::Request], Rule::default()), (false, 0), (false, 0), (false, 0)),
+    ] {
+        let index = index(Default::Allow, vec![policy("default/x", Action::Audit, vec![rule.clone()])]);
+        let found = [unread(of_type("a")), of_type("a"), of_type("b")].map(|question| {
+            let Judgement { ruling, audited, more_audits } = index.evaluate(question.question());
+            assert!(matches!(ruling, Ruling::Allowed(_)), "{ruling:?}");
+            (more_audits, audited.len())
+        });
+        assert_eq!(found, [not_read, a, b], "{rule:?}");
+    }
 }
 
 #[test]
