@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use tokio::time::Instant;
-use weft_eventlog::{Clock, Counters, EventLog, EventState, MemoryLog, Sequence, Start, TopicConfig};
+use weft_eventlog::{Clock, Counters, EventState, MemoryLog, Sequence};
 use weft_functions::event::Event;
 use weft_functions::event::http as binding;
-use weft_functions::manifest::{Resource, SourceFile, parse};
 use weft_functions::policy::Verb;
 use weft_functions::value::Namespaced;
 use weft_runtime::{Body, full};
@@ -22,23 +21,10 @@ use weft_runtime::{Body, full};
 use super::*;
 use crate::path::call::Target;
 use crate::path::caller::{Caller, Proof};
-use crate::path::fixture;
+use crate::path::fixture::{self, BEGIN_MS, Virtual};
 use crate::path::outcome::{Failure, Reason};
 use crate::path::policy::Default as Verdict;
-use crate::path::snapshot::DeployedTopic;
 use crate::targets::upstream::Upstream;
-
-/// The time of day that goes with tokio's clock.
-struct Virtual(Instant);
-
-/// When the tests begin, Unix milliseconds.
-const BEGIN_MS: u64 = 1_800_000_000_000;
-
-impl Clock for Virtual {
-    fn now_ms(&self) -> u64 {
-        BEGIN_MS + self.0.elapsed().as_millis() as u64
-    }
-}
 
 /// What came to the target.
 #[derive(Debug, Clone)]
@@ -139,9 +125,7 @@ impl Scene {
         };
         let triggers = triggers.iter().map(|(name, more)| document("Trigger", name, &format!("topic: orders, {more}")));
         let text = document("Topic", "orders", "") + &document("Topic", "dead", "") + &triggers.collect::<String>();
-        for resource in parse(&[SourceFile::new("app.yaml", text)]).expect("resources") {
-            deploy(&mut snapshot, &log, resource).await;
-        }
+        fixture::deploy(&mut snapshot, &log, &text).await;
         let upstream = Upstream::new().expect("the system's certificates");
         let mesh = fixture::mesh_of(snapshot, upstream);
         let snapshot = mesh.snapshot();
@@ -212,26 +196,6 @@ impl Scene {
 
     async fn dead(&self) -> Vec<weft_eventlog::DeadRecord> {
         self.trigger().consumer.dead(None, 1_000).await.expect("the dead log")
-    }
-}
-
-async fn deploy(snapshot: &mut Snapshot, log: &MemoryLog, resource: Resource) {
-    match resource {
-        Resource::Topic(resource) => {
-            let name = resource.metadata.namespaced();
-            let log = log.topic(&name.to_string(), TopicConfig::default()).await.expect("a topic");
-            snapshot.topics.insert(name.clone(), Arc::new(DeployedTopic { resource, name, log }));
-        }
-        Resource::Trigger(resource) => {
-            let name = resource.metadata.namespaced();
-            let topic = resource.spec.topic.clone();
-            let consumer = log.consumer(&name.to_string(), &topic.to_string(), Start::End).await.expect("a consumer");
-            let identity = fixture::names().trust_domain.trigger(&name);
-            let (circuit, again) = Default::default();
-            let deployed = DeployedTrigger { resource, name: name.clone(), topic, identity, consumer, circuit, again };
-            snapshot.triggers.insert(name, Arc::new(deployed));
-        }
-        other => panic!("not needed here: {other:?}"),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use weft_eventlog::SystemClock;
+use tokio::time::Instant;
+use weft_eventlog::{Clock, EventLog, MemoryLog, Start, SystemClock, TopicConfig};
 use weft_functions::manifest::{Resource, SourceFile, parse};
 use weft_functions::value::Name;
 
@@ -14,7 +15,7 @@ use super::policy::{Default, PolicyIndex};
 use super::record::Records;
 use super::refusals::Refusals;
 use super::routes::Names;
-use super::snapshot::Snapshot;
+use super::snapshot::{DeployedTopic, DeployedTrigger, Snapshot};
 use super::tokens::{Tokens, Verification};
 use crate::targets::upstream::Upstream;
 use crate::telemetry::metrics::Metrics;
@@ -71,6 +72,43 @@ pub(crate) fn snapshot(number: u64, default: Default, documents: &str) -> Snapsh
         _ => None,
     });
     Snapshot::of_policy(number, PolicyIndex::new(default, policies))
+}
+
+/// Deploys the topics and triggers of these documents, with what is theirs in `log`.
+pub(crate) async fn deploy(snapshot: &mut Snapshot, log: &MemoryLog, documents: &str) {
+    for resource in parse(&[SourceFile::new("app.yaml", documents)]).expect("resources") {
+        match resource {
+            Resource::Topic(resource) => {
+                let name = resource.metadata.namespaced();
+                let log = log.topic(&name.to_string(), TopicConfig::default()).await.expect("a topic");
+                snapshot.topics.insert(name.clone(), Arc::new(DeployedTopic { resource, name, log }));
+            }
+            Resource::Trigger(resource) => {
+                let name = resource.metadata.namespaced();
+                let topic = resource.spec.topic.clone();
+                let consumer =
+                    log.consumer(&name.to_string(), &topic.to_string(), Start::End).await.expect("a consumer");
+                let identity = names().trust_domain.trigger(&name);
+                let (circuit, again) = std::default::Default::default();
+                let deployed =
+                    DeployedTrigger { resource, name: name.clone(), topic, identity, consumer, circuit, again };
+                snapshot.triggers.insert(name, Arc::new(deployed));
+            }
+            other => panic!("not needed here: {other:?}"),
+        }
+    }
+}
+
+/// When virtual time begins, Unix milliseconds.
+pub(crate) const BEGIN_MS: u64 = 1_800_000_000_000;
+
+/// The time of day that goes with tokio's clock, from when that showed this.
+pub(crate) struct Virtual(pub(crate) Instant);
+
+impl Clock for Virtual {
+    fn now_ms(&self) -> u64 {
+        BEGIN_MS + self.0.elapsed().as_millis() as u64
+    }
 }
 
 /// Numbers that look random and are the same in every run (splitmix64).

@@ -175,6 +175,12 @@ impl Job {
         self.trigger.parse().ok()
     }
 
+    /// Whether the ids of its copies name the job, so that nobody but itself has handed them in: those of a replay, and of
+    /// one event that is redriven by its id.
+    pub fn names_its_copies(&self) -> bool {
+        self.event.is_some() || self.kind() == Some(Kind::Replay)
+    }
+
     /// What became of its events so far: delivered, and ended otherwise.
     pub fn outcome(&self, lane: Option<&Counters>) -> (u64, u64) {
         let so_far = |lane| {

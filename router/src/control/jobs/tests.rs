@@ -3,18 +3,15 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use weft_eventlog::{
-    Consumer, Counters, Lease, MemoryLog, NewRecord, Sequence, Settlement, Start, Terminal, TopicConfig,
-};
+use weft_eventlog::{Consumer, Counters, Lease, MemoryLog, NewRecord, Sequence, Settlement, Terminal};
 use weft_functions::event::Event;
-use weft_functions::manifest::{Resource, SourceFile, parse};
 
 use super::*;
 use crate::path::again::{Kind, Mark};
 use crate::path::caller::{Caller, Proof};
-use crate::path::fixture;
+use crate::path::fixture::{self, Virtual};
 use crate::path::policy::Default as Verdict;
-use crate::path::snapshot::{DeployedTopic, DeployedTrigger};
+use crate::path::snapshot::DeployedTrigger;
 use crate::targets::upstream::Upstream;
 
 const MANIFESTS: &str = "\
@@ -27,14 +24,6 @@ kind: Trigger
 metadata: { name: out }
 spec: { topic: orders, url: 'http://sink.example/', filters: [ { not: { exact: { type: other } } } ] }
 ";
-
-struct Virtual(Instant);
-
-impl Clock for Virtual {
-    fn now_ms(&self) -> u64 {
-        1_800_000_000_000 + self.0.elapsed().as_millis() as u64
-    }
-}
 
 struct Scene {
     log: Arc<MemoryLog>,
@@ -49,27 +38,7 @@ impl Scene {
         let clock: Arc<dyn Clock> = Arc::new(Virtual(Instant::now()));
         let log = Arc::new(MemoryLog::new(clock.clone()));
         let mut snapshot = fixture::snapshot(1, Verdict::Allow, "");
-        for resource in parse(&[SourceFile::new("app.yaml", MANIFESTS)]).expect("resources") {
-            match resource {
-                Resource::Topic(resource) => {
-                    let name = resource.metadata.namespaced();
-                    let log = log.topic(&name.to_string(), TopicConfig::default()).await.expect("a topic");
-                    snapshot.topics.insert(name.clone(), Arc::new(DeployedTopic { resource, name, log }));
-                }
-                Resource::Trigger(resource) => {
-                    let name = resource.metadata.namespaced();
-                    let topic = resource.spec.topic.clone();
-                    let consumer =
-                        log.consumer(&name.to_string(), &topic.to_string(), Start::End).await.expect("a consumer");
-                    let identity = fixture::names().trust_domain.trigger(&name);
-                    let (circuit, again) = Default::default();
-                    let deployed =
-                        DeployedTrigger { resource, name: name.clone(), topic, identity, consumer, circuit, again };
-                    snapshot.triggers.insert(name, Arc::new(deployed));
-                }
-                other => panic!("not needed here: {other:?}"),
-            }
-        }
+        fixture::deploy(&mut snapshot, &log, MANIFESTS).await;
         let mesh = fixture::mesh_of(snapshot, Upstream::new().expect("the system's certificates"));
         let jobs = open(&log, &mesh, &clock).await;
         let trigger = mesh.snapshot().triggers[&name()].clone();
@@ -125,6 +94,12 @@ impl Scene {
         let (event, _) = self.mesh.envelopes.open(&self.trigger.topic, &lease.record).expect("proven as it was");
         assert_eq!(mark.on(event.clone()).extension(kind.attribute()), Some(job));
         event.id().to_owned()
+    }
+
+    async fn until_over(&self, job: &str) {
+        while !self.is_over(job) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     fn is_over(&self, job: &str) -> bool {
@@ -194,9 +169,7 @@ async fn what_died_once_more_can_be_redriven_too() {
     let lane = scene.lane(Kind::Redrive).await;
     let lease = lane.lease(1).await.expect("a lease").remove(0);
     lane.settle(&lease, dead(Terminal::Dead)).await.expect("settled");
-    while !scene.is_over(&first) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    scene.until_over(&first).await;
     assert_eq!(scene.show(&first)["failed"], 1);
     let second = scene.jobs.begin(order(Kind::Redrive)).await.expect("begins");
     assert_eq!(scene.deliver(Kind::Redrive, &second).await, ["1"], "from the dead log of redriven events");
@@ -251,6 +224,27 @@ async fn a_job_goes_on_after_a_restart_and_hands_in_nothing_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_job_handed_in_and_did_not_write_down_counts_once() {
+    let mut scene = Scene::new().await;
+    for number in 0..20 {
+        scene.publish(&number.to_string(), "t").await;
+    }
+    let job = scene.jobs.begin(order(Kind::Replay)).await.expect("begins");
+    let lane = scene.lane(Kind::Replay).await;
+    for _ in 0..10 {
+        let lease = lane.lease(1).await.expect("a lease").remove(0);
+        lane.settle(&lease, Settlement::Done(Terminal::Delivered)).await.expect("settled");
+    }
+    scene.jobs.stop().await;
+    let journal = scene.log.journal(JOURNAL).await.expect("a journal");
+    let begun = journal.read_all().await.expect("contents").entries[0].bytes.clone();
+    journal.append(begun).await.expect("as if it had come no further");
+    scene.restart().await;
+    assert_eq!(scene.deliver(Kind::Replay, &job).await.len(), 10);
+    assert_eq!(scene.counts(&job), [20, 20, 0, 20]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_waits_for_room_and_stops() {
     let scene = Scene::new().await;
     for number in 0..500 {
@@ -279,9 +273,7 @@ async fn many_entries_become_a_checkpoint() {
     let mut last = String::new();
     for _ in 0..COMPACT_AFTER / 2 + 10 {
         last = scene.jobs.begin(order(Kind::Replay)).await.expect("begins");
-        while !scene.is_over(&last) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        scene.until_over(&last).await;
     }
     let journal = scene.log.journal(JOURNAL).await.expect("a journal").read_all().await.expect("contents");
     assert!(journal.checkpoint.is_some() && journal.entries.len() < COMPACT_AFTER);
