@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use weft_eventlog::{Clock, EventLog, Journal, LogError};
 use weft_functions::value::Namespaced;
 
+pub use self::source::Wanted;
 pub use self::state::{Job, Order, Phase};
 use crate::path::Mesh;
 

@@ -14,6 +14,7 @@ use weft_runtime::full;
 use super::handshake::{Handshake, Turn};
 use super::lane::Lane;
 use super::report::Report;
+use super::rights::leaving;
 use super::terms::{Moment, Terms};
 use super::{Parts, dead_letter, retry};
 use crate::path::again::Mark;
@@ -128,7 +129,10 @@ impl<'a> Attempt<'a> {
         if let Some(report) = awaiting_copy {
             return self.die(report, Finding::Nothing).await;
         }
-        if let Err(refused) = self.may_leave().await {
+        let made = self.request();
+        if let Some(leaving) = leaving(&made)
+            && let Err(refused) = self.may_leave(leaving).await
+        {
             return self.settle(refused).await;
         }
         let report = match self.consent().await {
@@ -138,7 +142,7 @@ impl<'a> Attempt<'a> {
                 if let Some(settlement) = self.without_call() {
                     return Verdict::only(settlement);
                 }
-                self.deliver().await
+                self.deliver(made).await
             }
             Err(report) => report,
         };

@@ -2,16 +2,13 @@
 //! leave the mesh. Separate from the delivery itself, which is the publisher's call: here it is the trigger that asks, for
 //! whoever published the event. Nothing is opened by it; each answer is recorded like any other.
 
-use http::{HeaderValue, Method};
 use tokio::time::Instant;
-use weft_functions::event::http as binding;
 use weft_functions::policy::Verb;
-use weft_functions::trigger::Destination;
 use weft_runtime::{Body, empty};
 
 use super::attempt::Attempt;
 use super::report::Report;
-use super::sending::{aimed, read};
+use super::sending::{Aimed, read};
 use crate::path::call::{Call, Cause, Target};
 use crate::path::caller::Caller;
 use crate::path::outcome::{Disposition, Failure};
@@ -28,29 +25,10 @@ impl Attempt<'_> {
         self.ask(Verb::Consume, target, http::Request::new(empty())).await
     }
 
-    /// May the trigger leave the mesh, if it delivers outside? A publisher may reach through it what it may not reach
-    /// itself, so somebody must have allowed the trigger to.
-    pub(super) async fn may_leave(&self) -> Result<(), Report> {
-        match self.leaving() {
-            Some(Ok((target, head))) => self.ask(Verb::Egress, target, head).await,
-            // An address that is none is refused when it is called.
-            Some(Err(_)) | None => Ok(()),
-        }
-    }
-
-    /// The head of what would leave, and where to; `None` for what stays.
-    fn leaving(&self) -> Option<Result<(Target, http::Request<Body>), Failure>> {
-        let Destination::Url(url) = &self.trigger.resource.spec.destination else { return None };
-        Some(self.outside(url).and_then(|outside| {
-            let mut head = http::Request::new(empty());
-            *head.method_mut() = Method::POST;
-            *head.headers_mut() = binding::encode_binary(&self.event).0;
-            *head.uri_mut() = aimed(url, &outside)?;
-            if let Ok(host) = HeaderValue::from_str(&outside.host) {
-                head.headers_mut().insert(http::header::HOST, host);
-            }
-            Ok((Target::Outside(outside), head))
-        }))
+    /// May the trigger leave the mesh with this? A publisher may reach through it what it may not reach itself, so
+    /// somebody must have allowed the trigger to.
+    pub(super) async fn may_leave(&self, (target, head): Aimed) -> Result<(), Report> {
+        self.ask(Verb::Egress, target, head).await
     }
 
     async fn ask(&self, verb: Verb, target: Target, request: http::Request<Body>) -> Result<(), Report> {
@@ -77,4 +55,15 @@ impl Attempt<'_> {
             }
         }
     }
+}
+
+/// What leaves the mesh of what was made for the destination: where to, and its head. `None` for what stays.
+pub(super) fn leaving(made: &Result<Aimed, Failure>) -> Option<Aimed> {
+    // An address that is none is refused when it is called.
+    let (target @ Target::Outside(_), request) = made.as_ref().ok()? else { return None };
+    let mut head = http::Request::new(empty());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.headers_mut() = request.headers().clone();
+    Some((target.clone(), head))
 }

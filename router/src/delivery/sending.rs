@@ -4,14 +4,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::uri::Scheme;
 use http::{HeaderValue, Method, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::Instant;
 use weft_eventlog::Sequence;
 use weft_functions::event::http as binding;
 use weft_functions::event::{Event, EventLimits};
-use weft_functions::manifest::Kind;
 use weft_functions::policy::Verb;
 use weft_functions::trigger::Destination;
 use weft_functions::value::Namespaced;
@@ -23,17 +21,19 @@ use super::report::Report;
 use super::{reply, retry};
 use crate::path::call::{Call, Cause, Outside, Reach, Target};
 use crate::path::caller::Caller;
-use crate::path::canonical::authority;
 use crate::path::outcome::{Disposition, Failure, Reason};
 use crate::path::record::Answer;
 use crate::path::{identity_fields, routes};
 
+/// A request, and what it is aimed at.
+pub(super) type Aimed = (Target, http::Request<Body>);
+
 impl Attempt<'_> {
-    /// Calls the destination once.
-    pub(super) async fn deliver(&self) -> Report {
+    /// Calls the destination once, with what [`Self::request`] made.
+    pub(super) async fn deliver(&self, made: Result<Aimed, Failure>) -> Report {
         let at_ms = self.parts.clock.now_ms();
         let deadline = Instant::now() + self.trigger.resource.spec.delivery.timeout.get();
-        let (target, request) = match self.request() {
+        let (target, request) = match made {
             Ok(aimed) => aimed,
             Err(failure) => (Target::Nowhere(failure), http::Request::new(full(""))),
         };
@@ -146,7 +146,7 @@ impl Attempt<'_> {
     }
 
     /// The request that carries the event, and what it is aimed at.
-    fn request(&self) -> Result<(Target, http::Request<Body>), Failure> {
+    pub(super) fn request(&self) -> Result<Aimed, Failure> {
         let (headers, data) = binding::encode_binary(&self.event);
         let mut request = http::Request::new(full(data));
         *request.method_mut() = Method::POST;
@@ -173,18 +173,14 @@ impl Attempt<'_> {
         Ok((target, request))
     }
 
-    pub(super) fn outside(&self, url: &Uri) -> Result<Outside, Failure> {
-        let no_host = || Failure::hidden(Reason::UpConnect, "the trigger's url has no host");
-        let authority = authority::parse(url.authority().ok_or_else(no_host)?.as_str())?;
-        let secure = url.scheme() == Some(&Scheme::HTTPS);
-        let port = authority.port.unwrap_or(if secure { 443 } else { 80 });
-        let reach = Ok(if self.parts.reach_loopback { Reach::Loopback } else { Reach::Public });
-        Ok(Outside { host: authority.host, port, owner_kind: Kind::Trigger, owner: self.trigger.name.clone(), reach })
+    fn outside(&self, url: &Uri) -> Result<Outside, Failure> {
+        let reach = if self.parts.reach_loopback { Reach::Loopback } else { Reach::Public };
+        Outside::of_trigger(&self.trigger.name, url, reach)
     }
 }
 
 /// The url, with the host in its one spelling.
-pub(super) fn aimed(url: &Uri, outside: &Outside) -> Result<Uri, Failure> {
+fn aimed(url: &Uri, outside: &Outside) -> Result<Uri, Failure> {
     let mut parts = url.clone().into_parts();
     let authority = match url.port() {
         Some(port) => format!("{}:{port}", outside.host),

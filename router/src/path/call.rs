@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::Uri;
+use http::uri::Scheme;
 use tokio::time::Instant;
 use weft_eventlog::Sequence;
 use weft_functions::event::Event;
@@ -14,7 +16,8 @@ use weft_functions::value::{Name, Namespaced};
 use weft_runtime::Body;
 
 use super::caller::Caller;
-use super::outcome::Failure;
+use super::canonical::authority;
+use super::outcome::{Failure, Reason};
 
 /// How often a chain of calls and events may go on: `threats.md` INV-20. Knative's broker allows 255, which turns a
 /// loop of two functions into a flood before anybody sees it.
@@ -103,6 +106,19 @@ pub struct Outside {
 }
 
 impl Outside {
+    /// Where a trigger's `url:` leads.
+    ///
+    /// # Errors
+    /// It has no host, or one with more than one meaning.
+    pub fn of_trigger(trigger: &Namespaced, url: &Uri, reach: Reach) -> Result<Self, Failure> {
+        let no_host = || Failure::hidden(Reason::UpConnect, "the trigger's url has no host");
+        let authority = authority::parse(url.authority().ok_or_else(no_host)?.as_str())?;
+        let secure = url.scheme() == Some(&Scheme::HTTPS);
+        let port = authority.port.unwrap_or(if secure { 443 } else { 80 });
+        let (owner_kind, owner) = (Kind::Trigger, trigger.clone());
+        Ok(Self { host: authority.host, port, owner_kind, owner, reach: Ok(reach) })
+    }
+
     /// The address that a canonical host is in text, if it is one.
     pub fn address(host: &str) -> Option<IpAddr> {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);

@@ -329,6 +329,13 @@ impl Source {
             Self::Mesh(body) => body.size_hint(),
         }
     }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Target(call) => call.is_end_stream(),
+            Self::Mesh(body) => body.is_end_stream(),
+        }
+    }
 }
 
 impl HttpBody for Recorded {
@@ -359,10 +366,7 @@ impl HttpBody for Recorded {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.body {
-            Source::Target(call) => call.is_end_stream(),
-            Source::Mesh(body) => body.is_end_stream(),
-        }
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -13,7 +13,7 @@ use weft_functions::trigger::Trigger;
 use weft_functions::value::{Name, Namespaced};
 use weft_runtime::Revision;
 
-use super::again::Again;
+use super::again::{Again, Kind};
 use super::call::Target;
 use super::circuit::Circuit;
 use super::outcome::Failure;
@@ -117,6 +117,13 @@ impl DeployedTrigger {
     pub fn counters(&self) -> Counters {
         let lanes = self.again.lanes().map(|(_, lane)| lane.consumer.counters());
         lanes.fold(self.consumer.counters(), |sum, lane| sum + lane)
+    }
+
+    /// Where its dead log `number` is kept: 0 is that of live events, then comes one for each [`Kind`] of events that it
+    /// got once more. `None` of one that is not there.
+    pub fn dead_log(&self, number: usize) -> Option<&Arc<dyn Consumer>> {
+        let Some(lane) = number.checked_sub(1) else { return Some(&self.consumer) };
+        Some(&self.again.lane(*Kind::ALL.get(lane)?)?.consumer)
     }
 }
 

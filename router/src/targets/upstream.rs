@@ -105,11 +105,15 @@ impl Upstream {
         let mut request = call.request;
         aimed_at(request.uri(), outside)?;
         reach::check_literal(&outside.host, reach).map_err(denied)?;
+        let of_caller;
         let client = match (&self.mesh, reach) {
-            (Some(mesh), _) if mesh.cover(&outside.host) => mesh.client(outside, request.uri())?,
-            (_, Reach::Public) => self.public.clone(),
-            (_, Reach::Loopback) => self.loopback.clone(),
-            (_, Reach::Listed(_)) => self.listed.clone(),
+            (Some(mesh), _) if mesh.cover(&outside.host) => {
+                of_caller = mesh.client(outside, request.uri())?;
+                &of_caller
+            }
+            (_, Reach::Public) => &self.public,
+            (_, Reach::Loopback) => &self.loopback,
+            (_, Reach::Listed(_)) => &self.listed,
         };
         let slot = self.slots.take(&outside.owner.namespace, call.deadline).await?;
         strip_hop_by_hop(request.headers_mut());

@@ -7,9 +7,9 @@ use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use weft_eventlog::{DeadEvents, DeadRecord, Record};
-use weft_functions::cesql::Expression;
 use weft_functions::manifest::Kind as Resource;
 
+use super::super::jobs::Wanted;
 use super::super::timestamp::rfc3339;
 use super::Shared;
 use super::events::{expression, structured_value};
@@ -61,6 +61,9 @@ pub(super) async fn dead(
     let name = read_namespaced(&namespace, &name)?;
     let Query(ask) = ask.map_err(|error| Refusal::bad_request(error.body_text()))?;
     let filter = ask.filter.as_deref().map(expression).transpose()?;
+    // Entries of events that are gone are those of nobody in particular.
+    let all = ask.event.is_none() && ask.source.is_none() && filter.is_none();
+    let wanted = Wanted { event: ask.event, source: ask.source, filter };
     let view = state.deployments.view();
     let trigger = view.snapshot.triggers.get(&name).ok_or_else(|| absent(Resource::Trigger, &name))?;
     let limit = ask.limit.unwrap_or(DEFAULT_LIMIT).min(LIMIT_MAX);
@@ -78,7 +81,7 @@ pub(super) async fn dead(
                 break;
             }
             place.after = entry.number;
-            if wanted(&ask, filter.as_ref(), &entry) {
+            if all || is_wanted(&wanted, &entry) {
                 items.push(item(place.log, &entry));
             }
         }
@@ -88,11 +91,7 @@ pub(super) async fn dead(
 }
 
 async fn entries(trigger: &DeployedTrigger, place: Place, limit: usize) -> Result<Vec<DeadRecord>, Refusal> {
-    let consumer = match place.log {
-        0 => Some(&trigger.consumer),
-        lane => Kind::ALL.get(lane - 1).and_then(|kind| Some(&trigger.again.lane(*kind)?.consumer)),
-    };
-    let Some(consumer) = consumer else { return Ok(Vec::new()) };
+    let Some(consumer) = trigger.dead_log(place.log) else { return Ok(Vec::new()) };
     let dead = consumer.dead(Some(place.after), limit.max(1)).await;
     dead.map_err(|error| Refusal::unavailable(error.to_string()))
 }
@@ -106,15 +105,9 @@ fn read_place(text: &str) -> Result<Place, Refusal> {
     })
 }
 
-fn wanted(ask: &Ask, filter: Option<&Expression>, entry: &DeadRecord) -> bool {
-    if ask.event.is_none() && ask.source.is_none() && filter.is_none() {
-        return true;
-    }
+fn is_wanted(wanted: &Wanted, entry: &DeadRecord) -> bool {
     let DeadEvents::One(record) = &entry.what else { return false };
-    let Ok(event) = envelope::event(record) else { return false };
-    ask.event.as_deref().is_none_or(|id| event.id() == id)
-        && ask.source.as_deref().is_none_or(|source| event.source() == source)
-        && filter.is_none_or(|filter| filter.holds(&event))
+    envelope::event(record).is_ok_and(|event| wanted.takes(&event))
 }
 
 fn item(log: usize, dead: &DeadRecord) -> Value {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
 use weft_eventlog::{Consumer, LogError, Start};
 use weft_functions::issuer::Issuer;
 use weft_functions::manifest::Resource;
@@ -30,6 +31,7 @@ pub(super) async fn snapshot(parts: &Parts, before: &Snapshot, desired: &Desired
     let Stage { functions, topics, mut lacking, .. } = stage;
     let (mut triggers, mut rules) = (BTreeMap::new(), BTreeMap::new());
     let (mut namespaces, mut issuers) = (HashMap::new(), Vec::new());
+    let known = OnceCell::new();
     for policy in &parts.built_in {
         rules_of(&mut rules, &policy.metadata.namespace).policies.push(policy.clone());
     }
@@ -44,7 +46,7 @@ pub(super) async fn snapshot(parts: &Parts, before: &Snapshot, desired: &Desired
                 rules.source_prefixes = namespace.spec.source_prefixes.clone();
                 namespaces.insert(id.name.clone(), shared_namespace(before, namespace));
             }
-            Resource::Trigger(trigger) => match deployed(parts, before, trigger).await {
+            Resource::Trigger(trigger) => match deployed(parts, before, trigger, &known).await {
                 Ok(deployed) => {
                     triggers.insert(deployed.name.clone(), deployed);
                 }
@@ -80,7 +82,13 @@ fn shared_namespace(before: &Snapshot, namespace: &Namespace) -> Arc<DeployedNam
     }
 }
 
-async fn deployed(parts: &Parts, before: &Snapshot, trigger: &Trigger) -> Result<Arc<DeployedTrigger>, LogError> {
+/// `known` holds the names of all positions once one of the triggers had to look.
+async fn deployed(
+    parts: &Parts,
+    before: &Snapshot,
+    trigger: &Trigger,
+    known: &OnceCell<Vec<String>>,
+) -> Result<Arc<DeployedTrigger>, LogError> {
     let name = trigger.metadata.namespaced();
     let current = before.triggers.get(&name).filter(|current| current.topic == trigger.spec.topic);
     let consumer = match current {
@@ -96,7 +104,8 @@ async fn deployed(parts: &Parts, before: &Snapshot, trigger: &Trigger) -> Result
         Some(current) => current.again.clone(),
         None => {
             let again = Arc::<Again>::default();
-            again.reopen(parts.log.as_ref(), &name, &parts.log.consumers().await?).await?;
+            let known = known.get_or_try_init(|| parts.log.consumers()).await?;
+            again.reopen(parts.log.as_ref(), &name, known).await?;
             again
         }
     };

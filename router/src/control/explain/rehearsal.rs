@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use http::Uri;
 use http::request::Parts;
-use http::uri::Scheme;
 use serde_json::{Map, Value};
 use weft_functions::event::Event;
 use weft_functions::filter::FilterVerdict;
 use weft_functions::issuer::Issuer;
-use weft_functions::manifest::{Kind, SYSTEM_NAMESPACE};
+use weft_functions::manifest::SYSTEM_NAMESPACE;
 use weft_functions::policy::Verb;
 use weft_functions::trigger::Destination;
 use weft_functions::value::{Name, Namespaced};
@@ -22,6 +21,7 @@ use crate::path::call::{Outside, Reach, Target};
 use crate::path::caller::{Caller, Principal, Proof, Subject, Token};
 use crate::path::envelope;
 use crate::path::identity_fields::strip_head;
+use crate::path::outcome::Failure;
 use crate::path::outgoing::Sender;
 use crate::path::policy::{OwnedHead, OwnedQuestion};
 use crate::path::routes::{self, Names, Routed};
@@ -244,10 +244,12 @@ pub(super) fn deliver(trigger: &DeployedTrigger, event: &Event, publisher: &Call
             (Verb::Deliver, Target::Function(function.clone()), caller, host, path)
         }
         Destination::Url(url) => {
-            let outside = outside(trigger, url);
             let caller = Caller { via: Some(identity), ..publisher.clone() };
-            let host = outside.host.to_string();
-            (Verb::Deliver, Target::Outside(outside), caller, host, url.path().to_owned())
+            let (host, target) = match outside(trigger, url) {
+                Ok(outside) => (outside.host.to_string(), Target::Outside(outside)),
+                Err(failure) => (String::new(), Target::Nowhere(failure)),
+            };
+            (Verb::Deliver, target, caller, host, url.path().to_owned())
         }
     };
     let head = OwnedHead { host, method: "POST".to_owned(), path, ..OwnedHead::default() };
@@ -266,7 +268,8 @@ pub(super) fn deliver(trigger: &DeployedTrigger, event: &Event, publisher: &Call
 /// May the trigger leave the mesh itself, if it delivers to an address outside?
 pub(super) fn leave(trigger: &DeployedTrigger, publisher: &Caller) -> Option<OwnedQuestion> {
     let Destination::Url(url) = &trigger.resource.spec.destination else { return None };
-    let outside = outside(trigger, url);
+    // An address that is none is refused when it is called.
+    let outside = outside(trigger, url).ok()?;
     let (host, path) = (outside.host.to_string(), url.path().to_owned());
     Some(OwnedQuestion {
         verb: Verb::Egress,
@@ -281,13 +284,6 @@ pub(super) fn leave(trigger: &DeployedTrigger, publisher: &Caller) -> Option<Own
 }
 
 /// Which of its addresses are reached is seen when they are dialled.
-fn outside(trigger: &DeployedTrigger, url: &Uri) -> Outside {
-    let secure = url.scheme() == Some(&Scheme::HTTPS);
-    Outside {
-        host: url.host().unwrap_or_default().to_ascii_lowercase().into(),
-        port: url.port_u16().unwrap_or(if secure { 443 } else { 80 }),
-        owner_kind: Kind::Trigger,
-        owner: trigger.name.clone(),
-        reach: Ok(Reach::Public),
-    }
+fn outside(trigger: &DeployedTrigger, url: &Uri) -> Result<Outside, Failure> {
+    Outside::of_trigger(&trigger.name, url, Reach::Public)
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use weft_eventlog::{Consumer, DeadEvents, LogError, Record, Sequence};
+use weft_eventlog::{DeadEvents, LogError, Record, Sequence};
 use weft_functions::cesql::Expression;
 use weft_functions::event::Event;
 
@@ -45,14 +45,18 @@ pub(super) struct Found {
 }
 
 /// Which events are wanted.
-struct Wanted {
-    event: Option<String>,
-    source: Option<String>,
-    filter: Option<Expression>,
+pub struct Wanted {
+    /// Only the event of this id.
+    pub event: Option<String>,
+    /// Only events of this source.
+    pub source: Option<String>,
+    /// Only events for which this expression is true.
+    pub filter: Option<Expression>,
 }
 
 impl Wanted {
-    fn takes(&self, event: &Event) -> bool {
+    /// Whether an event is one of these.
+    pub fn takes(&self, event: &Event) -> bool {
         self.event.as_deref().is_none_or(|id| event.id() == id)
             && self.source.as_deref().is_none_or(|source| event.source() == source)
             && self.filter.as_ref().is_none_or(|filter| filter.holds(event))
@@ -125,7 +129,7 @@ impl Source {
 
     /// Reads a page of a dead log. Whether there may be more.
     async fn read_dead(&mut self) -> Result<bool, LogError> {
-        let Some(consumer) = self.dead_log() else {
+        let Some(consumer) = self.trigger.dead_log(self.place.source.into()) else {
             self.place = Place { source: self.place.source + 1, after: 0 };
             return Ok(usize::from(self.place.source) <= Kind::ALL.len());
         };
@@ -158,16 +162,6 @@ impl Source {
             self.offer(record, mark, id, false);
         }
         Ok(true)
-    }
-
-    fn dead_log(&self) -> Option<&Arc<dyn Consumer>> {
-        match self.place.source {
-            0 => Some(&self.trigger.consumer),
-            lane => {
-                let kind = Kind::ALL.get(usize::from(lane) - 1)?;
-                self.trigger.again.lane(*kind).map(|lane| &lane.consumer)
-            }
-        }
     }
 
     fn offer(&mut self, record: Record, mark: Mark, id: String, filtered: bool) {
