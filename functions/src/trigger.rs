@@ -78,8 +78,7 @@ pub enum Destination {
 }
 
 /// Knative's DeliverySpec, plus ours. Defaults: `{ retry: 10, backoffPolicy: exponential, backoffDelay: PT0.2S,
-/// backoffMax: PT5M, timeout: PT30S, ordered: false,
-/// inFlight: 16, maxAge: P1D }`.
+/// backoffMax: PT5M, timeout: PT30S, ordered: false, inFlight: 16, maxAge: P1D, handshake: optional }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
     /// Attempts after the first: 0 to 1,000.

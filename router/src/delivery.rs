@@ -113,8 +113,9 @@ impl Deliveries {
     }
 
     /// Makes the workers those of `snapshot`: starts new ones, stops those whose trigger is gone, and replaces those
-    /// whose trigger changed. A trigger that is paused tries a new revision of its function at once. A stopped worker leases no more and finishes what it holds by the settings it had, which
-    /// nobody waits for: an event is leased to one of the two only.
+    /// whose trigger changed. A trigger that is paused tries a new revision of its function at once. A stopped worker
+    /// leases no more and finishes what it holds by the settings it had, which nobody waits for: an event is leased to
+    /// one of the two only.
     pub fn reconcile(&self, snapshot: &Snapshot) {
         self.stop(|name, running| {
             snapshot.triggers.get(name).is_none_or(|trigger| !Arc::ptr_eq(trigger, &running.trigger))

@@ -111,6 +111,7 @@ impl Shared {
         let first_failure_ms = retry.map(|retry| retry.first_failure_ms);
         Some(Lease { attempt, accepted_ms: record.admitted_ms, first_failure_ms, last_cause, record })
     }
+
     /// Waits for a lease.
     async fn lease(&self, max: usize, ordered: bool) -> Result<Vec<Lease>, LogError> {
         let mut next = self.next.clone();

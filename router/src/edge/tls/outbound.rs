@@ -1,6 +1,6 @@
 //! Certificates for calls that leave a node for a name of the mesh. Who makes one, a function or a trigger, is asserted by
-//! its node; it gets a certificate of its own only for such a call, and only from an embedded authority: with files or a Workload API
-//! there is the node's own certificate and no other, so such calls are made as the node.
+//! its node; it gets a certificate of its own only for such a call, and only from an embedded authority: with files or a
+//! Workload API there is the node's own certificate and no other, so such calls are made as the node.
 
 use std::collections::HashMap;
 use std::fmt;
