@@ -51,7 +51,7 @@ pub(crate) async fn deploy(node: &Arc<Node>, spec: RevisionSpec) -> Result<Revis
             observer: node.observer.clone(),
             budget: node.budget(&spec.function),
         }),
-        live: AtomicU32::new(0),
+        live: Arc::new(AtomicU32::new(0)),
         traps: AtomicU64::new(0),
         cut: node.cut.subscribe(),
     });
@@ -62,10 +62,11 @@ pub(crate) async fn deploy(node: &Arc<Node>, spec: RevisionSpec) -> Result<Revis
         function: spec.function.clone(),
         revision: spec.revision.clone(),
         digest: module.digest(),
+        isolation: spec.isolation,
     };
     let activator = Activator::new(source, spec.scale.min, spec.scale.idle);
     if spec.scale.min > 0 {
-        activator.put(code, "scale.min keeps it loaded");
+        activator.put(node.loaded(code, spec.isolation), "scale.min keeps it loaded");
     }
     Ok(Revision::new(Deployed {
         function: spec.function,

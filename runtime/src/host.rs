@@ -1,5 +1,5 @@
-//! What a guest sees of the world during one call: the state behind its imports, with every cap in place. One `Host`
-//! belongs to one store and is dropped with it.
+//! What a guest sees of the world: the state behind its imports, with every cap in place. One `Host` belongs to one store
+//! and is dropped with it.
 
 pub(crate) mod http;
 pub(crate) mod link;
@@ -29,13 +29,18 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// The state for one call.
+    /// The state of a new store.
     pub(crate) fn new(env: Arc<[(String, String)]>, log: Arc<GuestLog>, hooks: Hooks, memory: Memory) -> Self {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(limits::FIELDS_BYTES);
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::RESOURCES);
         Self { wasi: None, env, log, http, hooks, table, memory }
+    }
+
+    /// The way out for another call in the same store.
+    pub(crate) fn go_out_by(&mut self, hooks: Hooks) {
+        self.hooks = hooks;
     }
 
     /// The table of the guest's resources.

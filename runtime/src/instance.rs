@@ -1,5 +1,5 @@
-//! One call in one store: made for it, bounded by it, dropped with it. The guest runs in a task of its own; the caller
-//! holds the two ends that matter: the head of the response, and the word that it still wants it.
+//! One call in one store: made for it and dropped with it, unless the revision lets calls share stores. The guest runs in a
+//! task of its own; the caller holds the two ends that matter: the head of the response, and the word that it still wants it.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -36,6 +36,7 @@ use crate::{
     limits,
     meter::{Lane, Meter, OutOfCpu},
     response::{Ending, Finish},
+    warm::{Instance, Loaded, Seat},
 };
 
 /// Bytes of a trap's text that are kept.
@@ -48,7 +49,7 @@ pub(crate) struct Setup {
     pub(crate) env: Arc<[(String, String)]>,
     pub(crate) log: Arc<GuestLog>,
     /// Stores that live now.
-    pub(crate) live: AtomicU32,
+    pub(crate) live: Arc<AtomicU32>,
     /// Guests that trapped or were stopped for using too much.
     pub(crate) traps: AtomicU64,
     /// Becomes true when what still runs has to end.
@@ -68,6 +69,33 @@ impl Setup {
         store.epoch_deadline_async_yield_and_update(1);
         store
     }
+
+    /// The same store for another call, whose limits begin anew.
+    fn again(store: &mut Store<Host>, outbound: Arc<dyn Outbound>) {
+        store.data_mut().go_out_by(outgoing::Hooks::new(outbound));
+        store.set_hostcall_fuel(limits::HOSTCALL_BYTES);
+        store.set_epoch_deadline(1);
+    }
+}
+
+impl Instance {
+    fn begin(begin: Begin, setup: &Setup, outbound: Arc<dyn Outbound>, now: Instant) -> Self {
+        match begin {
+            Begin::Fresh(seat) => Self::fresh(setup.store(outbound), now, seat),
+            Begin::Again(mut instance) => {
+                Setup::again(&mut instance.store, outbound);
+                *instance
+            }
+        }
+    }
+}
+
+/// What a call runs in.
+pub(crate) enum Begin {
+    /// A store that will be made, and its place.
+    Fresh(Seat),
+    /// One that served before.
+    Again(Box<Instance>),
 }
 
 /// A guest under way.
@@ -89,16 +117,21 @@ pub(crate) struct Head {
 
 type HeadSlot = Arc<Mutex<Option<oneshot::Sender<Result<Head, InvokeError>>>>>;
 
-fn send_head(slot: &HeadSlot, head: Result<Head, InvokeError>) {
-    if let Some(sender) = slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
+/// Whether it was the first, which alone counts.
+fn send_head(slot: &HeadSlot, head: Result<Head, InvokeError>) -> bool {
+    let sender = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let first = sender.is_some();
+    if let Some(sender) = sender {
         let _ = sender.send(head); // a caller that went away needs no head
     }
+    first
 }
 
 /// Starts a guest on this request. `held` is dropped after the store is.
 pub(crate) fn start(
     setup: &Arc<Setup>,
-    code: &ProxyPre<Host>,
+    loaded: &Arc<Loaded>,
+    begin: Begin,
     request: Request<Body>,
     outbound: Arc<dyn Outbound>,
     held: impl Send + 'static,
@@ -107,27 +140,28 @@ pub(crate) fn start(
     let (finish, finished) = oneshot::channel();
     let (ending, heavy) = (Ending::default(), Arc::new(AtomicBool::new(false)));
     let slot: HeadSlot = Arc::new(Mutex::new(Some(head_sender)));
-    let (setup, code, engine) = (setup.clone(), code.clone(), setup.engine.clone());
+    let (setup, loaded, engine) = (setup.clone(), loaded.clone(), setup.engine.clone());
     let work = {
         let (ending, heavy) = (ending.clone(), heavy.clone());
         async move {
             let started = Instant::now();
-            let mut store = setup.store(outbound);
-            setup.live.fetch_add(1, Ordering::Relaxed);
+            let mut instance = Instance::begin(begin, &setup, outbound, started);
             let end = {
-                let call = pin!(serve(&mut store, &code, request, &slot, started));
+                let call = pin!(serve(&mut instance, &loaded.code, request, &slot, started));
                 until_end(&setup, call, finished, started, &heavy).await
             };
-            let end = end.named(store.data().memory.refused());
+            let end = end.named(instance.store.data().memory.refused());
             if matches!(end, End::Trapped(_) | End::Cpu | End::Memory) {
                 setup.traps.fetch_add(1, Ordering::Relaxed);
             }
             // First the reason, then the ends of the bodies, so that whoever reads the one finds the other.
             let _ = ending.set(end.cut_body());
-            abandon_bodies(store.data_mut().table());
-            send_head(&slot, Err(end.no_head()));
-            drop(store);
-            setup.live.fetch_sub(1, Ordering::Relaxed);
+            let abandoned = abandon_bodies(instance.store.data_mut().table());
+            let silent = send_head(&slot, Err(end.no_head()));
+            match end {
+                End::Returned if !abandoned && !silent => loaded.warm.give(instance),
+                _ => drop(instance),
+            }
             drop(held);
         }
     };
@@ -173,13 +207,17 @@ impl Outbound for NoWayOut {
 
 /// Instantiates and calls the handler.
 async fn serve(
-    store: &mut Store<Host>,
+    instance: &mut Instance,
     code: &ProxyPre<Host>,
     request: Request<Body>,
     slot: &HeadSlot,
     started: Instant,
 ) -> wasmtime::Result<()> {
-    let proxy = code.instantiate_async(&mut *store).await?;
+    let Instance { store, proxy, .. } = instance;
+    let proxy = match proxy {
+        Some(proxy) => proxy,
+        None => proxy.insert(code.instantiate_async(&mut *store).await?),
+    };
     let instantiate = started.elapsed();
     let scheme = match request.uri().scheme_str() {
         Some("https") => Scheme::Https,
@@ -223,27 +261,31 @@ async fn until_end(
                 }
                 Err(_) => return End::Unwanted,
             },
-            () = &mut time => return End::Late,
-            _ = &mut cut => return End::Cut,
+            // Before the timer, which most calls never need: it yields at each tick.
             result = &mut call => return match result {
                 Ok(Ok(Ok(()))) => End::Returned,
                 Ok(Ok(Err(error))) => End::of(&error),
                 Ok(Err(OutOfCpu)) => End::Cpu,
                 Err(_panic) => End::Trapped("a host function panicked".to_owned()),
             },
+            () = &mut time => return End::Late,
+            _ = &mut cut => return End::Cut,
         }
     }
 }
 
 /// A body that a guest did not finish is cut short, also when the guest is no more. (Dropping one with its store
-/// would end it as if it were complete.)
-fn abandon_bodies(table: &mut ResourceTable) {
+/// would end it as if it were complete.) Whether there was one.
+fn abandon_bodies(table: &mut ResourceTable) -> bool {
+    let mut some = false;
     for resource in table.iter_mut() {
         if let Some(body) = resource.downcast_mut::<HostOutgoingBody>() {
             let (nothing, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
             std::mem::replace(body, nothing).abort();
+            some = true;
         }
     }
+    some
 }
 
 /// How a guest's run ended.

@@ -22,6 +22,7 @@ mod revision;
 mod scale;
 #[cfg(test)]
 mod tests;
+mod warm;
 
 use std::{io, sync::Arc};
 
@@ -29,7 +30,7 @@ use tokio::{task::spawn_blocking, time::Instant};
 
 pub use body::{Body, BodyError, BodyErrorKind, empty, full};
 pub use error::{DeployError, InvokeError, StartError};
-pub use limits::{Config, Limits, Scale};
+pub use limits::{Config, Isolation, Limits, Recycle, Scale};
 pub use observer::{ColdStart, GuestStream, Observer, Unobserved};
 pub use outbound::{Outbound, OutboundError, OutboundTimeouts};
 pub use revision::{FunctionName, Invocation, Module, Revision, RevisionSpec, RevisionStats};

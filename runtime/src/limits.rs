@@ -42,6 +42,10 @@ pub const BODY_CHUNKS: usize = 1;
 pub const LOG_LINE_BYTES: usize = 8 * 1024;
 /// Longest time the trial instantiation of a deploy may take; its processor time is bounded by [`Limits::cpu`].
 pub const TRIAL_TIME: Duration = Duration::from_secs(10);
+/// Time after which a shared store that no call needed is dropped.
+pub const WARM_TIME: Duration = Duration::from_secs(10);
+/// Host resources that a shared store may keep between two calls, such as its standard streams.
+pub const RESOURCES_KEPT: usize = 16;
 /// Linear memory, in bytes, that a used slot of the pool keeps for its next guest.
 pub(crate) const KEEP_MEMORY_BYTES: usize = 512 * 1024;
 /// Table and stack memory, in bytes, that a used slot of the pool keeps for its next guest.
@@ -110,6 +114,33 @@ impl Default for Limits {
             idle: Duration::from_secs(15),
             stream: Duration::from_secs(300),
         }
+    }
+}
+
+/// Who shares a store. What a call leaves in its memory is there for those that share it, and for nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// Nobody (default): each call has a fresh one.
+    #[default]
+    Request,
+    /// Calls of the same revision, one after the other.
+    Revision(Recycle),
+}
+
+/// When a shared store is dropped although nothing is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recycle {
+    /// After so many calls. Default 1,000.
+    pub calls: u32,
+    /// When it was made so long ago. Default 10 min.
+    pub age: Duration,
+    /// When its memories together have more bytes than this. Default 32 MiB.
+    pub memory: u64,
+}
+
+impl Default for Recycle {
+    fn default() -> Self {
+        Self { calls: 1_000, age: Duration::from_secs(600), memory: 32 * MIB }
     }
 }
 

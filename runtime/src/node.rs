@@ -12,12 +12,14 @@ use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, timeout_at},
 };
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
-    Config, FunctionName, InvokeError, Observer, StartError,
+    Config, FunctionName, InvokeError, Isolation, Observer, StartError,
     artifact::{Artifacts, Hash256},
     engine::Engine,
-    host::stdio::LogBudget,
+    host::{Host, stdio::LogBudget},
+    warm::{Loaded, Warm},
 };
 
 /// The shared parts.
@@ -34,6 +36,8 @@ pub(crate) struct Node {
     in_flight: Arc<InFlight>,
     modules: Mutex<HashMap<Hash256, u32>>,
     budgets: Mutex<HashMap<FunctionName, Weak<Mutex<LogBudget>>>>,
+    /// Stores that wait for another call, of all functions that keep some.
+    warm: Mutex<Vec<Weak<Warm>>>,
 }
 
 #[derive(Default)]
@@ -70,6 +74,7 @@ impl Node {
             in_flight: Arc::default(),
             modules: Mutex::default(),
             budgets: Mutex::default(),
+            warm: Mutex::default(),
         }))
     }
 
@@ -86,13 +91,29 @@ impl Node {
         self.draining.load(Ordering::SeqCst)
     }
 
-    /// Room for one more instance on this node.
+    /// Room for one more instance on this node. Stores that only wait make room for those that work.
     pub(crate) async fn room(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, InvokeError> {
+        if let Ok(room) = self.room.clone().try_acquire_owned() {
+            return Ok(room);
+        }
+        let waiting: Vec<Arc<Warm>> = lock(&self.warm).iter().filter_map(Weak::upgrade).collect();
+        waiting.iter().for_each(|warm| warm.shed());
         match timeout_at(deadline, self.room.clone().acquire_owned()).await {
             Ok(Ok(room)) => Ok(room),
             Ok(Err(_closed)) => Err(InvokeError::Draining),
             Err(_elapsed) => Err(InvokeError::QueueTimeout),
         }
+    }
+
+    /// Makes compiled code ready for calls.
+    pub(crate) fn loaded(&self, code: ProxyPre<Host>, isolation: Isolation) -> Loaded {
+        let loaded = Loaded::new(code, isolation);
+        if loaded.warm.keeps() {
+            let mut warm = lock(&self.warm);
+            warm.retain(|warm| warm.strong_count() > 0);
+            warm.push(Arc::downgrade(&loaded.warm));
+        }
+        loaded
     }
 
     /// Instances that live now.

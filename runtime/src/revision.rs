@@ -11,17 +11,16 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use tokio::time::{Instant, timeout_at};
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
-    Body, ColdStart, InvokeError, Limits, Outbound, Scale,
+    Body, ColdStart, InvokeError, Isolation, Limits, Outbound, Scale,
     activator::{Activator, Retired, Source},
-    host::Host,
-    instance::{self, Guest, Setup},
+    instance::{self, Begin, Guest, Setup},
     load::load,
     node::{ModuleInUse, Node},
     queue::Queue,
     response::respond,
+    warm::{Loaded, Seat},
 };
 
 /// Which function a revision belongs to.
@@ -64,6 +63,8 @@ pub struct RevisionSpec {
     pub limits: Limits,
     /// How many there may be.
     pub scale: Scale,
+    /// Whether calls share stores.
+    pub isolation: Isolation,
 }
 
 /// How a revision is doing now.
@@ -149,7 +150,7 @@ impl Revision {
         }
     }
 
-    /// Calls the function: waits for a place, loads the code if it is at zero, runs a fresh instance, and answers as
+    /// Calls the function: waits for a place, loads the code if it is at zero, runs an instance, and answers as
     /// soon as the head of the response is here. Dropping this future, or the response's body, ends the guest.
     ///
     /// # Errors
@@ -171,13 +172,16 @@ impl Revision {
                 loaded.map_err(|_| InvokeError::QueueTimeout)?.map_err(InvokeError::LoadFailed)?
             }
         };
-        let room = node.room(call.deadline).await?;
+        let begin = match code.warm.take() {
+            Some(instance) => Begin::Again(Box::new(instance)),
+            None => Begin::Fresh(Seat::new(&setup.live, node.room(call.deadline).await?)),
+        };
 
         self.0.calls.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
         let method = call.request.method().clone();
-        let held = (admission, place, room, in_flight);
-        let Guest { head, finish, ending } = instance::start(setup, &code, call.request, call.outbound, held);
+        let held = (admission, place, in_flight);
+        let Guest { head, finish, ending } = instance::start(setup, &code, begin, call.request, call.outbound, held);
         let deadline = call.deadline.min(started + setup.limits.timeout);
         let head = match timeout_at(deadline, head).await {
             Ok(Ok(head)) => head?,
@@ -217,15 +221,17 @@ pub(crate) struct Artifact {
     pub(crate) function: FunctionName,
     pub(crate) revision: Arc<str>,
     pub(crate) digest: [u8; 32],
+    pub(crate) isolation: Isolation,
 }
 
 impl Source for Artifact {
-    type Code = ProxyPre<Host>;
+    type Code = Loaded;
 
     fn load(&self) -> Result<Self::Code, String> {
         let found = self.node.artifacts.find(&self.digest).map_err(|error| error.to_string())?;
         let path = found.ok_or("its compiled artifact is gone or was changed; deploy the module again")?;
-        load(&self.node.engine, &path).map_err(|error| error.to_string())
+        let code = load(&self.node.engine, &path).map_err(|error| error.to_string())?;
+        Ok(self.node.loaded(code, self.isolation))
     }
 
     fn scaled(&self, from: u32, to: u32, why: &str) {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod deploys;
+mod isolation;
 mod lifecycle;
 
 use std::{
@@ -114,6 +115,7 @@ fn spec(module: Bytes) -> RevisionSpec {
         env: Vec::new(),
         limits: Limits { memory: 8 << 20, ..Limits::default() },
         scale: Scale::default(),
+        isolation: Isolation::default(),
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{AllowHost, Function, FunctionSpec, Limits, Scale};
+use super::{AllowHost, Function, FunctionSpec, Isolation, Limits, Recycle, Scale};
 use crate::manifest::{Code, Field, Findings, Location, Metadata, Place, Section};
 use crate::value::{Duration, Size};
 
-const KEYS: [&str; 5] = ["module", "env", "allowHosts", "scale", "limits"];
+const KEYS: [&str; 7] = ["module", "env", "allowHosts", "scale", "limits", "isolation", "recycle"];
 const SCALE_KEYS: [&str; 4] = ["min", "max", "idle", "queue"];
+const RECYCLE_KEYS: [&str; 3] = ["calls", "age", "memory"];
 const LIMITS_KEYS: [&str; 5] = ["memory", "cpu", "timeout", "idle", "stream"];
 
 /// Environment variables of a guest, and the bytes of all names and values: the guest copies them at every start.
@@ -37,8 +38,9 @@ impl Function {
         let allow_hosts = spec.get("allowHosts").map(|field| read_allow_hosts(&field, out)).unwrap_or_default();
         let scale = Scale::read(&spec.section("scale", &SCALE_KEYS, out), out);
         let limits = Limits::read(&spec.section("limits", &LIMITS_KEYS, out), out);
+        let isolation = Isolation::read(&spec, out);
         let (module, module_place) = module?;
-        let spec = FunctionSpec { module, env, allow_hosts, scale, limits };
+        let spec = FunctionSpec { module, env, allow_hosts, scale, limits, isolation };
         Some(Self { metadata, spec, location, module_place })
     }
 }
@@ -76,6 +78,30 @@ impl Limits {
             idle: limits.duration("idle", default.idle, MILLISECOND..=HOUR, out),
             stream: limits.duration("stream", default.stream, MILLISECOND..=DAY, out),
         }
+    }
+}
+
+impl Isolation {
+    fn read(spec: &Section<'_>, out: &mut Findings<'_>) -> Self {
+        let shared = spec.choice("isolation", &[("request", false), ("revision", true)], out);
+        let recycle = spec.section("recycle", &RECYCLE_KEYS, out);
+        if !shared {
+            if !recycle.is_absent() {
+                recycle.report(
+                    Code::BadValue,
+                    "`recycle` is for `isolation: revision`: other instances serve one call",
+                    out,
+                );
+            }
+            return Self::Request;
+        }
+        let default = Recycle::default();
+        let memory = Size::from_bytes(64 << 10)..=Size::from_mebibytes(4096);
+        Self::Revision(Recycle {
+            calls: recycle.number("calls", default.calls, 1..=1_000_000, out),
+            age: recycle.duration("age", default.age, Duration::from_secs(1)..=DAY, out),
+            memory: recycle.size("memory", default.memory, memory, out),
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 mod mistakes;
 
 use super::*;
+use crate::function::Isolation;
 use crate::trigger::Destination;
 use crate::value::{Duration, Size};
 
@@ -113,6 +114,7 @@ fn defaults_are_the_documented_ones() {
     let full = parse_text(ALL_KINDS).unwrap();
     let (Resource::Function(least), Resource::Function(full_function)) = (&read[0], &full[0]) else { panic!() };
     assert_eq!((least.spec.scale, least.spec.limits), (full_function.spec.scale, full_function.spec.limits));
+    assert_eq!((least.spec.isolation, full_function.spec.isolation), (Isolation::Request, Isolation::Request));
     let (Resource::Topic(least), Resource::Topic(full_topic)) = (&read[1], &full[1]) else { panic!() };
     assert_eq!(least.spec.retention, full_topic.spec.retention);
     assert_eq!((least.spec.dedupe, least.spec.durability), (full_topic.spec.dedupe, full_topic.spec.durability));
@@ -143,6 +145,11 @@ apiVersion: weft.dev/v1alpha1
 kind: Function
 metadata: { name: f }
 spec: { module: f.wasm, allowHosts: [ 10.0.0.0/8, "[fd00::1]:80", "*.example.com" ] }
+---
+apiVersion: weft.dev/v1alpha1
+kind: Function
+metadata: { name: shared }
+spec: { module: f.wasm, isolation: revision, recycle: { calls: 7, memory: 128Ki } }
 ---
 apiVersion: weft.dev/v1alpha1
 kind: Policy

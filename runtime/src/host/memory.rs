@@ -21,6 +21,11 @@ impl Memory {
         Self { limit, ..Self::default() }
     }
 
+    /// Bytes of all memories together.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+
     /// Whether the guest was ever refused memory.
     pub(crate) fn refused(&self) -> bool {
         self.refused

@@ -84,6 +84,7 @@
   (core func $timer (canon lower (func $clock "subscribe-duration")))
   (core func $block (canon lower (func $poll "[method]pollable.block")))
   (core func $close (canon resource.drop $output-stream))
+  (core func $let-go (canon resource.drop $request))
 
   (core module $main
     (import "host" "memory" (memory 1))
@@ -98,6 +99,7 @@
     (import "host" "timer" (func $timer (param i64) (result i32)))
     (import "host" "block" (func $block (param i32)))
     (import "host" "close" (func $close (param i32)))
+    (import "host" "let-go" (func $let-go (param i32)))
     (data (i32.const 0) "hello\n")
     (global $b (mut i32) (i32.const 0))
     (global $s (mut i32) (i32.const 0))
@@ -134,7 +136,8 @@
     (export "stdout" (func $stdout))
     (export "timer" (func $timer))
     (export "block" (func $block))
-    (export "close" (func $close))))))
+    (export "close" (func $close))
+    (export "let-go" (func $let-go))))))
   (func $handle (param "request" (own $request)) (param "response-out" (own $outparam))
     (canon lift (core func $main "handle")))
   (instance $handler (export "handle" (func $handle)))

@@ -127,6 +127,23 @@ fn functions() {
         ],
     );
     check(
+        &function("{ module: a.wasm, isolation: revision, recycle: { calls: 0, age: 1ms, memory: 1Ki, requests: 1 } }"),
+        &[
+            "4:64 bad_value spec.recycle.calls: `spec.recycle.calls` must be from 1 to 1000000",
+            "4:72 bad_value spec.recycle.age: `spec.recycle.age` must be from 1s to 1d",
+            "4:85 bad_value spec.recycle.memory: `spec.recycle.memory` must be from 64Ki to 4Gi",
+            "4:90 unknown_key spec.recycle.requests: unknown key `requests` in `spec.recycle`: expected one of calls, age, memory",
+        ],
+    );
+    check(
+        &function("{ module: a.wasm, recycle: { calls: 1 } }"),
+        &["4:34 bad_value spec.recycle: `recycle` is for `isolation: revision`: other instances serve one call"],
+    );
+    check(
+        &function("{ module: a.wasm, isolation: node }"),
+        &["4:36 bad_value spec.isolation: `spec.isolation` must be request or revision, found `node`"],
+    );
+    check(
         &function("{ module: a.wasm, scale: { min: 5, max: 2 }, limits: 7, env: [] }"),
         &[
             "4:32 bad_value spec.scale: `min` (5) is above `max` (2)",

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use weft_eventlog::{Durability, TopicConfig, WhenFull};
-use weft_functions::function::Function;
+use weft_functions::function::{self, Function};
 use weft_functions::manifest::{Problem, Resource, ResourceId};
 use weft_functions::topic::{self, Topic, TopicSpec};
 use weft_functions::value::Namespaced;
-use weft_runtime::{DeployError, FunctionName, Limits, Module, Revision, RevisionSpec, Scale};
+use weft_runtime::{DeployError, FunctionName, Isolation, Limits, Module, Recycle, Revision, RevisionSpec, Scale};
 
 use super::super::desired::{Desired, Entry, Plan};
 use super::super::modules::{ModuleDigest, ModuleError};
@@ -212,6 +212,14 @@ fn revision_spec(function: &Function, revision: &str, module: Module) -> Revisio
     let own = own.into_iter().filter(|(name, _)| !spec.env.contains_key(*name));
     let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let limits = &spec.limits;
+    let isolation = match spec.isolation {
+        function::Isolation::Request => Isolation::Request,
+        function::Isolation::Revision(recycle) => Isolation::Revision(Recycle {
+            calls: recycle.calls,
+            age: recycle.age.get(),
+            memory: recycle.memory.bytes(),
+        }),
+    };
     RevisionSpec {
         function: FunctionName { namespace: metadata.namespace.as_str().into(), name: metadata.name.as_str().into() },
         revision: revision.into(),
@@ -225,6 +233,7 @@ fn revision_spec(function: &Function, revision: &str, module: Module) -> Revisio
             stream: limits.stream.get(),
         },
         scale: Scale { min: spec.scale.min, max: spec.scale.max, idle: spec.scale.idle.get(), queue: spec.scale.queue },
+        isolation,
     }
 }
 
