@@ -12,6 +12,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Method, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -129,21 +131,41 @@ impl Protocols {
         let activity = Arc::clone(&service.activity);
         let answer = service_fn(move |request| Arc::clone(&service).answer(request));
         let mut connection = pin!(builder.serve_connection(TokioIo::new(gate), answer));
+        // In a set that polls none but those that woke it: a connection wakes for each request, and these almost never.
+        let ends = [
+            shutdown.cancelled().map(|()| Why::Over).boxed(),
+            activity.idle_for(self.limits.idle).map(|()| Why::Over).boxed(),
+            session.over().map(|()| Why::Over).boxed(),
+            session.cut().map(|()| Why::Cut).boxed(),
+        ];
+        let mut ends: FuturesUnordered<_> = ends.into_iter().collect();
         tokio::select! {
+            biased;
             ended = &mut connection => return note_end(&session.peer, ended),
-            () = shutdown.cancelled() => {}
-            () = activity.idle_for(self.limits.idle) => {}
-            () = session.over() => {}
-            () = session.cut() => return note_cut(&session.peer, "its certificate is no longer trusted"),
+            Some(why) = ends.next() => if why == Why::Cut {
+                return note_cut(&session.peer, NOT_TRUSTED);
+            },
         }
+        drop(ends);
         connection.as_mut().graceful_shutdown();
         tokio::select! {
             ended = connection => note_end(&session.peer, ended),
-            () = session.cut() => note_cut(&session.peer, "its certificate is no longer trusted"),
+            () = session.cut() => note_cut(&session.peer, NOT_TRUSTED),
             () = sleep(self.limits.drain) => note_cut(&session.peer, "it did not drain"),
         }
     }
 }
+
+/// Why a connection ends that its client would keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// It takes no more requests.
+    Over,
+    /// Nothing of it goes on.
+    Cut,
+}
+
+const NOT_TRUSTED: &str = "its certificate is no longer trusted";
 
 fn note_cut(peer: &Peer, why: &'static str) {
     let id = peer.certificate.as_ref().map(|certificate| certificate.id.as_str());

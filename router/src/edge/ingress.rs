@@ -47,7 +47,7 @@ impl<A: Authenticate> Ingress<A> {
         Self { mesh, authenticate, limits: BodyLimits::default() }
     }
 
-    async fn call<B>(&self, request: Request<B>, peer: &Peer) -> Call
+    async fn call<B>(&self, request: Request<B>, peer: &Peer) -> Box<Call>
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -70,7 +70,7 @@ impl<A: Authenticate> Ingress<A> {
         };
         let Routed { verb, target } = routed;
         let admitted = tokens::admit(self.mesh.tokens.as_ref(), &target, &mut head.headers, &mut caller).await;
-        Call {
+        Box::new(Call {
             verb,
             target: admitted.map_or_else(Target::Nowhere, |()| target),
             caller,
@@ -79,7 +79,7 @@ impl<A: Authenticate> Ingress<A> {
             hops: 0,
             cause: None,
             events: None,
-        }
+        })
     }
 }
 
@@ -123,8 +123,8 @@ fn forwarded(mut head: Parts, canonical: &Canonical) -> Parts {
     head
 }
 
-fn nowhere(caller: Caller, head: Parts, failure: Failure) -> Call {
-    Call {
+fn nowhere(caller: Caller, head: Parts, failure: Failure) -> Box<Call> {
+    Box::new(Call {
         verb: Verb::Request,
         target: Target::Nowhere(failure),
         caller,
@@ -133,7 +133,7 @@ fn nowhere(caller: Caller, head: Parts, failure: Failure) -> Call {
         hops: 0,
         cause: None,
         events: None,
-    }
+    })
 }
 
 /// A request for one name on a connection that was opened for another (RFC 9110, section 15.5.20).

@@ -16,6 +16,7 @@ mod tests;
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, StatusCode, Uri, Version, request::Parts};
@@ -59,16 +60,19 @@ impl Canonical {
 
     /// Makes a head say what this value says: its URI is absolute, and its Host is the URI's authority.
     pub fn write_to(&self, head: &mut Parts, scheme: Scheme) {
-        let authority = match self.port {
+        let authority = Bytes::from(match self.port {
             Some(port) => format!("{}:{port}", self.host),
             None => self.host.to_string(),
-        };
-        if let Ok(value) = HeaderValue::from_str(&authority) {
+        });
+        // Most clients write it as it is.
+        if head.headers.get(HOST).is_none_or(|host| host.as_bytes() != authority)
+            && let Ok(value) = HeaderValue::from_maybe_shared(authority.clone())
+        {
             head.headers.insert(HOST, value);
         }
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(scheme);
-        parts.authority = authority.parse().ok();
+        parts.authority = http::uri::Authority::from_maybe_shared(authority).ok();
         parts.path_and_query = Some(self.target.clone());
         if let Ok(uri) = Uri::from_parts(parts) {
             head.uri = uri;
@@ -211,5 +215,5 @@ fn canonical_target(uri: &Uri) -> Result<PathAndQuery, Ambiguous> {
         Some(query) => format!("{path}?{query}"),
         None => path.into_owned(),
     };
-    PathAndQuery::from_maybe_shared(bytes::Bytes::from(text)).map_err(|_| Ambiguous::bad("target is not a path"))
+    PathAndQuery::from_maybe_shared(Bytes::from(text)).map_err(|_| Ambiguous::bad("target is not a path"))
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aes::Aes128;
 use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use http::HeaderValue;
 
 /// An opaque, unique id: `d-` and 26 characters of base 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,15 +24,28 @@ const DIGITS: usize = 26;
 #[error("not a decision's id: expected d- and 26 characters, as in the x-weft-decision header of an answer")]
 pub struct NotAnId;
 
-impl fmt::Display for DecisionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl DecisionId {
+    /// The id as text, which is ASCII.
+    fn text(self) -> [u8; 2 + DIGITS] {
         let mut text = *b"d-00000000000000000000000000";
         let mut bits = u128::from_be_bytes(self.0);
         for place in text[2..].iter_mut().rev() {
             *place = ALPHABET[(bits & 31) as usize];
             bits >>= 5;
         }
-        f.write_str(std::str::from_utf8(&text).unwrap_or("d-"))
+        text
+    }
+
+    /// The id as a header's value.
+    pub fn header_value(self) -> HeaderValue {
+        // Never refused: the text is ASCII.
+        HeaderValue::from_bytes(&self.text()).unwrap_or(HeaderValue::from_static("d-"))
+    }
+}
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or("d-"))
     }
 }
 

@@ -193,7 +193,9 @@ mod tests {
             let Resource::Topic(resource) = parsed else { panic!("not a topic") };
             let name = resource.metadata.namespaced();
             let log = MemoryLog::default().topic(&name.to_string(), TopicConfig::default()).await.expect("a log");
-            snapshot.topics.insert(name.clone(), Arc::new(DeployedTopic { resource, name, log }));
+            snapshot
+                .topics
+                .insert(name.clone(), Arc::new(DeployedTopic { resource, name, log, series: Arc::default() }));
         }
         snapshot
     }

@@ -15,8 +15,9 @@ use super::snapshot::Snapshot;
 use super::tokens;
 use crate::targets::{backend, topics};
 
-/// Judges, opens, classifies and records one call.
-pub async fn handle(mesh: &Arc<Mesh>, mut call: Call) -> Answer {
+/// Judges, opens, classifies and records one call. (In a box, because it goes through many hands and is large.)
+pub async fn handle(mesh: &Arc<Mesh>, call: impl Into<Box<Call>>) -> Answer {
+    let mut call = call.into();
     let mut record = mesh.records.start(&call);
     let result = match judge(mesh, &mut record, &mut call).await {
         Ok((permit, snapshot)) => record.call().until_cut(open(mesh, &snapshot, permit, call)).await,
@@ -83,7 +84,7 @@ async fn open(
     mesh: &Arc<Mesh>,
     snapshot: &Snapshot,
     permit: Permit,
-    call: Call,
+    call: Box<Call>,
 ) -> Result<http::Response<Body>, Failure> {
     match &call.target {
         Target::Function(name) => {
@@ -96,11 +97,11 @@ async fn open(
         Target::Topic(name) => {
             let topic = snapshot.topics.get(name).ok_or_else(gone)?;
             let namespace = snapshot.namespaces.get(&name.namespace).cloned();
-            topics::publish(permit, topic, namespace.as_deref(), &mesh.envelopes, call).await
+            topics::publish(permit, topic, namespace.as_deref(), &mesh.envelopes, *call).await
         }
         Target::Outside(outside) => {
             let outside = outside.clone();
-            mesh.upstream.send(permit, &outside, call).await
+            mesh.upstream.send(permit, &outside, *call).await
         }
         Target::Subscription(_) | Target::Resource(_) | Target::Namespace(_) => Err(elsewhere()),
         Target::Nowhere(failure) => Err(failure.clone()),

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
@@ -73,8 +73,8 @@ impl Records {
     }
 
     /// Begins the record of `call`.
-    pub fn start(&self, call: &Call) -> Record {
-        Record {
+    pub fn start(&self, call: &Call) -> Box<Record> {
+        Box::new(Record {
             number: self.0.ids.next(),
             started: Instant::now(),
             at_ms: self.0.clock.now_ms(),
@@ -87,11 +87,12 @@ impl Records {
             counts: true,
             place: None,
             shared: self.0.clone(),
-        }
+        })
     }
 }
 
-/// What is known of one call so far. Dropped unfinished, it records "abandoned".
+/// What is known of one call so far. Dropped unfinished, it records "abandoned". It stays where it was made: it is large,
+/// and goes from hand to hand.
 pub struct Record {
     number: u64,
     started: Instant,
@@ -207,7 +208,7 @@ impl Record {
     }
 
     /// Classifies the result once and hands the record over to the answer's body.
-    pub fn finish(mut self, result: Result<http::Response<Body>, Failure>) -> Answer {
+    pub fn finish(mut self: Box<Self>, result: Result<http::Response<Body>, Failure>) -> Answer {
         let decision = self.shared.ids.id(self.number);
         let outcome = Outcome::classify(&result);
         self.head = self.started.elapsed();
@@ -229,9 +230,7 @@ impl Record {
         let body = Recorded { body, promised, record: Some(self) }.boxed_unsync();
         let mut response = http::Response::from_parts(head, body);
         strip_answer(response.headers_mut());
-        if let Ok(value) = HeaderValue::from_str(&decision.to_string()) {
-            response.headers_mut().insert(DECISION_HEADER, value);
-        }
+        response.headers_mut().insert(DECISION_HEADER, decision.header_value());
         Answer { decision, outcome, response }
     }
 
@@ -300,7 +299,7 @@ struct Recorded {
     body: Source,
     /// How many bytes the head says that there are, if it does.
     promised: Option<u64>,
-    record: Option<Record>,
+    record: Option<Box<Record>>,
 }
 
 /// How many bytes of this body will be sent, if that is known: none in answer to HEAD and with 204 and 304, whatever

@@ -20,6 +20,7 @@ use super::outcome::Failure;
 use super::policy::PolicyIndex;
 use super::quota::{Place, Usage};
 use super::spiffe::SpiffeId;
+use crate::telemetry::metrics::CallSeries;
 
 /// One state of the mesh.
 pub struct Snapshot {
@@ -82,6 +83,8 @@ pub struct DeployedFunction {
     pub identity: SpiffeId,
     /// What runs it.
     pub revision: Revision,
+    /// Where its calls count.
+    pub series: Arc<CallSeries>,
 }
 
 /// A topic with its log.
@@ -92,6 +95,8 @@ pub struct DeployedTopic {
     pub name: Namespaced,
     /// What keeps its events.
     pub log: Arc<dyn TopicLog>,
+    /// Where its calls count.
+    pub series: Arc<CallSeries>,
 }
 
 /// A trigger with its durable state. Its references are resolved to full names.

@@ -17,7 +17,7 @@ use crate::path::policy::Permit;
 pub async fn invoke(
     permit: Permit,
     revision: &Revision,
-    mut call: Call,
+    mut call: Box<Call>,
     outbound: Arc<dyn Outbound>,
 ) -> Result<http::Response<Body>, Failure> {
     identity_fields::assert(call.request.headers_mut(), &call.caller);

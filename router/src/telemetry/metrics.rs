@@ -3,12 +3,14 @@
 
 mod triggers;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
 };
+use weft_functions::policy::Verb;
 use weft_functions::value::Namespaced;
 use weft_runtime::ColdStart;
 
@@ -21,6 +23,11 @@ use crate::path::snapshot::Snapshot;
 /// histogram (5 ms) would hold them all.
 const SECONDS: [f64; 16] =
     [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// The series of one target's calls that were let through, by verb, each found when it first counts something: looking
+/// five labels up costs many times what counting does. They are of the one [`Metrics`] of the node.
+#[derive(Debug, Default)]
+pub struct CallSeries([OnceLock<(IntCounter, Histogram)>; Verb::ALL.len()]);
 
 /// All metrics of the node.
 pub struct Metrics {
@@ -101,10 +108,28 @@ impl Metrics {
 
     /// Counts one finished call.
     pub fn call(&self, labels: &Labels, outcome: &Outcome, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        match labels.series().filter(|_| outcome.failure.is_none()) {
+            Some(series) => {
+                let (calls, duration) = series.0[labels.verb as usize].get_or_init(|| self.series(labels, outcome));
+                calls.inc();
+                duration.observe(seconds);
+            }
+            None => {
+                let (calls, duration) = self.series(labels, outcome);
+                calls.inc();
+                duration.observe(seconds);
+            }
+        }
+    }
+
+    fn series(&self, labels: &Labels, outcome: &Outcome) -> (IntCounter, Histogram) {
         let verdict = outcome.verdict().as_str();
         let (verb, namespace, target) = (labels.verb.as_str(), labels.namespace(), labels.target());
-        self.calls.with_label_values(&[verb, namespace, target, verdict, outcome.code()]).inc();
-        self.call_duration.with_label_values(&[verb, namespace, target, verdict]).observe(duration.as_secs_f64());
+        (
+            self.calls.with_label_values(&[verb, namespace, target, verdict, outcome.code()]),
+            self.call_duration.with_label_values(&[verb, namespace, target, verdict]),
+        )
     }
 
     /// Records where a cold start's time went.

@@ -71,7 +71,8 @@ fn strip(headers: &mut HeaderMap, forbidden: impl Fn(&HeaderName) -> bool) {
 /// The way out of one store.
 pub(crate) struct Hooks {
     outbound: Arc<dyn Outbound>,
-    slots: Arc<Semaphore>,
+    /// Made with the first call: many guests make none.
+    slots: Option<Arc<Semaphore>>,
     /// Where outgoing calls run. A heavy guest goes on on threads without an I/O driver and of lower priority, and its
     /// calls are I/O.
     serving: Handle,
@@ -80,7 +81,7 @@ pub(crate) struct Hooks {
 impl Hooks {
     /// The outgoing calls of one invocation go here, on the tokio runtime that is current now.
     pub(crate) fn new(outbound: Arc<dyn Outbound>) -> Self {
-        Self { outbound, slots: Arc::new(Semaphore::new(limits::OUTBOUND_MAX)), serving: Handle::current() }
+        Self { outbound, slots: None, serving: Handle::current() }
     }
 }
 
@@ -119,7 +120,8 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _sent: Worker,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Worker), Error>> + Send> {
-        let call = send(self.outbound.clone(), self.slots.clone(), request, options.unwrap_or_default());
+        let slots = self.slots.get_or_insert_with(|| Arc::new(Semaphore::new(limits::OUTBOUND_MAX)));
+        let call = send(self.outbound.clone(), slots.clone(), request, options.unwrap_or_default());
         let call = Awaited(self.serving.spawn(call));
         Box::new(async move {
             let failed = |_| Error::InternalError(Some("the outgoing call failed inside the host".to_owned()));

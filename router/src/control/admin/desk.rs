@@ -40,7 +40,7 @@ pub(super) struct Desk {
 }
 
 struct Asked {
-    record: Record,
+    record: Box<Record>,
     refused: Option<Failure>,
 }
 

@@ -135,7 +135,8 @@ impl Stage {
             }
         };
         let identity = parts.trust_domain.function(&name);
-        let deployed = DeployedFunction { resource: function.clone(), name: name.clone(), identity, revision };
+        let (resource, series) = (function.clone(), Arc::default());
+        let deployed = DeployedFunction { resource, name: name.clone(), identity, revision, series };
         self.functions.insert(name, Arc::new(deployed));
         Ok(())
     }
@@ -152,7 +153,7 @@ impl Stage {
         }
         let opened = parts.log.topic(&name.to_string(), config(&topic.spec)).await;
         let log = opened.map_err(|error| Failure::Node(format!("cannot open topic {name}: {error}")))?;
-        let deployed = DeployedTopic { resource: topic.clone(), name: name.clone(), log };
+        let deployed = DeployedTopic { resource: topic.clone(), name: name.clone(), log, series: Arc::default() };
         self.topics.insert(name, Arc::new(deployed));
         Ok(())
     }

@@ -138,7 +138,7 @@ async fn a_call_meets_the_new_policy_on_either_side_of_a_swap() {
     mesh.judge_open_calls().await;
 }
 
-fn record(mesh: &Mesh, caller: &str) -> Record {
+fn record(mesh: &Mesh, caller: &str) -> Box<Record> {
     mesh.records.start(&call(caller))
 }
 

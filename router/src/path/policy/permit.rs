@@ -10,6 +10,7 @@ use weft_functions::value::Namespaced;
 use super::question::Question;
 use crate::path::call::Target;
 use crate::path::snapshot::Snapshot;
+use crate::telemetry::metrics::CallSeries;
 
 /// AUDIT rules that are noted of one call; more of them match in vain.
 pub(super) const AUDITED_MAX: usize = 16;
@@ -95,27 +96,44 @@ impl fmt::Display for Ground {
 }
 
 /// What telemetry may say of a call: bounded in number by what is deployed, never by what callers send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Labels {
     /// The verb.
     pub verb: Verb,
     /// The target, if it exists here; for what lies outside, who reaches out. What does not exist has no name.
     name: Option<Namespaced>,
+    /// Where its calls count, if it exists here.
+    series: Option<Arc<CallSeries>>,
     /// What the verdict rests on; `None` where policy had no say (yet).
     pub ground: Option<Ground>,
     /// AUDIT rules that matched; they change nothing.
     pub audited: Vec<RuleRef>,
 }
 
+/// Where a call counts follows from what it is.
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { verb, name, series: _, ground, audited } = self;
+        (verb, name, ground, audited) == (&other.verb, &other.name, &other.ground, &other.audited)
+    }
+}
+
+impl Eq for Labels {}
+
 impl Labels {
     /// The labels of a call whose target is not known (yet).
     pub fn unknown(verb: Verb) -> Self {
-        Self { verb, name: None, ground: None, audited: Vec::new() }
+        Self { verb, name: None, series: None, ground: None, audited: Vec::new() }
     }
 
     /// The target, if it exists here.
     pub fn resource(&self) -> Option<&Namespaced> {
         self.name.as_ref()
+    }
+
+    /// Where the target's calls count, if it exists here.
+    pub fn series(&self) -> Option<&CallSeries> {
+        self.series.as_deref()
     }
 
     /// The target's namespace, or empty.
@@ -138,14 +156,17 @@ impl Labels {
 
     pub(super) fn of(snapshot: &Snapshot, question: Question<'_>) -> Self {
         let unknown = Self::unknown(question.verb);
-        match question.target {
-            Target::Function(name) | Target::Topic(name) | Target::Subscription(name)
-                if snapshot.has(question.target) =>
-            {
-                Self { name: Some(name.clone()), ..unknown }
+        let found = match question.target {
+            Target::Function(name) => snapshot.functions.get(name).map(|function| (&function.name, &function.series)),
+            Target::Topic(name) | Target::Subscription(name) => {
+                snapshot.topics.get(name).map(|topic| (&topic.name, &topic.series))
             }
-            Target::Outside(outside) => Self { name: Some(outside.owner.clone()), ..unknown },
-            _ => unknown,
+            Target::Outside(outside) => return Self { name: Some(outside.owner.clone()), ..unknown },
+            _ => None,
+        };
+        match found {
+            Some((name, series)) => Self { name: Some(name.clone()), series: Some(series.clone()), ..unknown },
+            None => unknown,
         }
     }
 }
