@@ -43,6 +43,7 @@ use crate::path::policy;
 use crate::path::record::Records;
 use crate::path::routes::Names;
 use crate::path::spiffe::{SpiffeId, TrustDomain};
+use crate::targets::backend::Backend;
 use crate::targets::upstream::{Documents, Upstream};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::observer::Witness;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub trust_domain: TrustDomain,
     /// Ceilings of the listeners for calls.
     pub limits: EdgeLimits,
+    /// What answers permitted calls to functions.
+    pub backend: Backend,
     /// What is particular to how it runs.
     pub way: Way,
 }
@@ -322,7 +325,8 @@ fn mesh(
         None => upstream,
     };
     let empty = Deployments::empty_snapshot(settings.way.default(), &built_in(settings)?);
-    Ok(Mesh::new(empty, records, envelopes, upstream, names, Arc::new(tokens)))
+    let backend = settings.backend.clone();
+    Ok(Mesh::new(empty, records, envelopes, backend, upstream, names, Arc::new(tokens)))
 }
 
 /// The policies that the node brings with it: in `serve`, the admin socket's.

@@ -15,6 +15,7 @@ use weft_functions::manifest::Kind;
 use weft_functions::value::{Name, Namespaced};
 
 pub mod dev;
+pub mod serve;
 
 mod apply;
 mod ca;
@@ -37,7 +38,6 @@ mod payload;
 mod publish;
 mod replay;
 mod resource;
-mod serve;
 mod signals;
 mod table;
 mod tail;

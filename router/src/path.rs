@@ -42,6 +42,7 @@ use self::open_calls::{Asked, Cut, OpenCalls};
 use self::policy::Decision;
 use self::record::{Judged, Records};
 use self::snapshot::Snapshot;
+use crate::targets::backend::Backend;
 use crate::targets::upstream::Upstream;
 
 /// What the path needs of the node: the current snapshot, where records go, the way out, and who judges tokens.
@@ -55,6 +56,8 @@ pub struct Mesh {
     pub envelopes: Arc<Envelopes>,
     /// What was in force before.
     pub history: History,
+    /// What answers permitted calls to functions.
+    pub backend: Backend,
     /// The client for addresses outside.
     pub upstream: Upstream,
     /// How names become addresses here.
@@ -69,6 +72,7 @@ impl Mesh {
         snapshot: Snapshot,
         records: Records,
         envelopes: Arc<Envelopes>,
+        backend: Backend,
         upstream: Upstream,
         names: routes::Names,
         tokens: Arc<dyn tokens::Tokens>,
@@ -76,7 +80,7 @@ impl Mesh {
         let history = History::default();
         history.enter(&snapshot, records.now_ms());
         let (snapshot, open) = (ArcSwap::from_pointee(snapshot), Arc::default());
-        Arc::new(Self { snapshot, records, open, envelopes, history, upstream, names, tokens })
+        Arc::new(Self { snapshot, records, open, envelopes, history, backend, upstream, names, tokens })
     }
 
     /// The snapshot in force now.

@@ -1,4 +1,4 @@
-//! How fast is it, beside what else one could do: `tests/bench [ROW…]` with the rows `http`, `cold`, `publish`, `deliver`.
+//! How fast is it, beside what else one could do: `tests/bench [ROW…]` with the rows `http`, `mesh`, `cold`, `publish`, `deliver`.
 //!
 //! Every number stands beside a baseline that was measured in the same run, in alternating rounds, on the same machine;
 //! what counts is the ratio, and the server's processor time for each operation. The load generator is [`wire`], on a
@@ -13,12 +13,13 @@ mod measure;
 mod rows;
 mod server;
 mod table;
+mod tls;
 mod wire;
 
 use std::path::Path;
 
 /// All rows in the order they run.
-const ROWS: [&str; 4] = ["http", "cold", "publish", "deliver"];
+const ROWS: [&str; 5] = ["http", "mesh", "cold", "publish", "deliver"];
 
 fn main() {
     // `cargo bench` adds `--bench`.
@@ -28,6 +29,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     match words.as_slice() {
         ["serve-hello"] => runtime.block_on(hello::serve()),
+        ["serve-hello-tls", folder] => runtime.block_on(hello::serve_tls(Path::new(folder))),
         ["serve-wasm", module] => runtime.block_on(baseline::serve(Path::new(module), false)),
         ["serve-wasm-cold", module] => runtime.block_on(baseline::serve(Path::new(module), true)),
         ["append-log", dir, writers] => {
@@ -46,6 +48,7 @@ async fn run(asked: &[&str]) {
     for row in ROWS.into_iter().filter(|row| asked.is_empty() || asked.contains(row)) {
         let tables = match row {
             "http" => vec![rows::http::run().await],
+            "mesh" => vec![rows::mesh::run().await],
             "cold" => vec![rows::cold::run().await],
             "publish" => rows::publish::run().await,
             _ => vec![rows::deliver::run().await],

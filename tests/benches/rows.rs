@@ -3,6 +3,7 @@
 pub(crate) mod cold;
 pub(crate) mod deliver;
 pub(crate) mod http;
+pub(crate) mod mesh;
 pub(crate) mod publish;
 
 use weft_tests::{Node, Project};

@@ -27,11 +27,11 @@ impl Server {
         Self { child, addr }
     }
 
-    /// Starts a real `wasmtime serve`, if there is one: `WASMTIME`, or what PATH has.
-    pub(crate) fn wasmtime(module: &Path) -> Option<Self> {
+    /// Starts a real `wasmtime serve` with these flags, if there is one: `WASMTIME`, or what PATH has.
+    pub(crate) fn wasmtime(flags: &[&str], module: &Path) -> Option<Self> {
         let program = std::env::var("WASMTIME").unwrap_or_else(|_| "wasmtime".to_owned());
         let mut command = Command::new(program);
-        command.args(["serve", "-Scli", "--addr", "127.0.0.1:0"]).arg(module);
+        command.args(["serve", "-Scli", "--addr", "127.0.0.1:0"]).args(flags).arg(module);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().ok()?;
         let said = |line: &str| line.split_once("http://")?.1.trim_end_matches('/').parse().ok();
         let addr = first_line(child.stderr.take().expect("its output"), said);

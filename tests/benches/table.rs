@@ -90,7 +90,7 @@ pub(crate) fn how() -> String {
         "weft {commit}, {processors} processors ({model}), Linux {}, load average at the start {average}, {priority} priority\n\
          What is measured runs on processor 0, the load generator (tests/benches/wire.rs) on processor 1. Medians of \
          {ROUNDS} alternating rounds of {} s\nwith their spread; CPU is user and kernel time of the whole process under \
-         test for each operation, busy its part of a processor: a rate\nis the server's own only near 100 %. HTTP/1.1 without TLS, kept alive.{warning}",
+         test for each operation, busy its part of a processor: a rate\nis the server's own only near 100 %. HTTP/1.1, kept alive.{warning}",
         kernel.trim(),
         ROUND.as_secs()
     )

@@ -7,31 +7,56 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
 
 /// Bytes of the largest head or body that is read; answers here are smaller than a kibibyte.
 const ANSWER_MAX: usize = 64 << 10;
 
+/// Where clients connect to, and how.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) addr: SocketAddr,
+    pub(crate) tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl From<SocketAddr> for Door {
+    fn from(addr: SocketAddr) -> Self {
+        Self { addr, tls: None }
+    }
+}
+
+/// Bytes both ways, with or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 /// A connection that is kept alive, with one request at a time.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     /// What was read; an answer is removed when it is whole.
     buffer: Vec<u8>,
 }
 
 impl Connection {
-    pub(crate) async fn open(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect(to).await.unwrap_or_else(|error| panic!("cannot connect to {to}: {error}"));
-        stream.set_nodelay(true).expect("a connection");
+    pub(crate) async fn open(to: impl Into<Door>) -> Self {
+        let Door { addr, tls } = to.into();
+        let socket = TcpStream::connect(addr).await.unwrap_or_else(|error| panic!("cannot connect to {addr}: {error}"));
+        socket.set_nodelay(true).expect("a connection");
+        let stream: Box<dyn Stream> = match tls {
+            None => Box::new(socket),
+            Some((connector, name)) => Box::new(connector.connect(name, socket).await.expect("a handshake")),
+        };
         Self { stream, buffer: Vec::with_capacity(ANSWER_MAX) }
     }
 
     /// Sends a request and reads the answer to its end; gives the status.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<u16> {
         self.stream.write_all(request).await?;
+        self.stream.flush().await?;
         loop {
             if let Some((status, length)) = answer(&self.buffer)? {
                 self.buffer.drain(..length);
@@ -85,7 +110,7 @@ fn chunks(bytes: &[u8]) -> Result<Option<usize>> {
 }
 
 /// Writes the request with this number, which no other request has.
-pub(crate) type Make = fn(&mut Vec<u8>, u64);
+pub(crate) type Make = Arc<dyn Fn(&mut Vec<u8>, u64) + Send + Sync>;
 
 /// A crowd of clients, each with a connection and one request at a time.
 pub(crate) struct Clients {
@@ -104,12 +129,17 @@ pub(crate) struct Load {
 
 impl Clients {
     /// Connects `count` clients whose every request must be answered with `expect`.
-    pub(crate) async fn connect(to: SocketAddr, count: usize, make: Make, expect: u16) -> Self {
-        let mut connections = Vec::with_capacity(count);
+    pub(crate) async fn connect(
+        to: impl Into<Door>,
+        count: usize,
+        make: impl Fn(&mut Vec<u8>, u64) + Send + Sync + 'static,
+        expect: u16,
+    ) -> Self {
+        let (door, mut connections) = (to.into(), Vec::with_capacity(count));
         for _ in 0..count {
-            connections.push(Connection::open(to).await);
+            connections.push(Connection::open(door.clone()).await);
         }
-        Self { connections, make, expect, serial: Arc::new(AtomicU64::new(1)) }
+        Self { connections, make: Arc::new(make), expect, serial: Arc::new(AtomicU64::new(1)) }
     }
 
     /// Each client asks again and again for this long.
@@ -126,7 +156,7 @@ impl Clients {
         let start = Instant::now();
         let mut clients = JoinSet::new();
         for mut connection in self.connections.drain(..) {
-            let (serial, make, expect) = (self.serial.clone(), self.make, self.expect);
+            let (serial, make, expect) = (self.serial.clone(), self.make.clone(), self.expect);
             clients.spawn(async move {
                 let (mut request, mut latencies) = (Vec::new(), Vec::new());
                 while duration.is_none_or(|duration| start.elapsed() < duration) {

@@ -195,3 +195,24 @@ async fn what_is_right_is_counted() {
     project.write("../nothing/notes.txt", "nothing");
     assert_eq!(project.weft(&["check", "../nothing"]).await.code, 2);
 }
+
+/// Benchmarks compose a node that answers without functions; nothing that a user writes can name it.
+#[tokio::test]
+async fn no_manifest_and_no_settings_can_put_something_in_the_place_of_a_function() {
+    let project = empty();
+    for key in ["backend", "answer", "text", "respond"] {
+        let function =
+            format!("{HEAD}kind: Function\nmetadata: {{ name: f }}\nspec: {{ {key}: hello, module: ./echo.wasm }}\n");
+        let settings = format!(
+            "trustDomain: weft.local\ndomain: mesh.example\ndata: data\nidentity: {{ ca: ca }}\n{key}: hello\n"
+        );
+        for text in [function, settings] {
+            project.write("../bad/bad.yaml", &text);
+            let run = project.weft(&["check", "../bad/bad.yaml"]).await;
+            assert!(run.code == 1 && run.stderr.contains(&format!("unknown key `{key}`")), "{text}: {run:?}");
+        }
+    }
+    for words in [["dev", "--backend"], ["serve", "--backend"]] {
+        assert_eq!(project.weft(&words).await.code, 2, "{words:?}");
+    }
+}

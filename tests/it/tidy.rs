@@ -124,6 +124,22 @@ fn effects_happen_in_one_place_each() {
     none(complaints);
 }
 
+/// What a benchmark may put in the place of functions, nothing that a user types may: only the composition names it.
+#[test]
+fn only_the_benchmark_answers_without_a_function() {
+    let known = ["router/src/targets/backend.rs", "router/benches/after_permit.rs"];
+    let mut complaints = Vec::new();
+    for file in sources().iter().filter(|file| !known.contains(&file.path.as_str())) {
+        for line in file.lines_with("Backend::Text") {
+            complaints.push(format!("{}:{line}: `Backend::Text` is for the benchmark's own node alone", file.path));
+        }
+    }
+    for path in known {
+        assert!(sources().iter().any(|file| file.path == path), "{path} is not read");
+    }
+    none(complaints);
+}
+
 #[test]
 fn files_say_what_they_decide_and_are_short() {
     let mut complaints = Vec::new();

@@ -73,22 +73,23 @@ impl Site {
 
     /// Starts a node; `more` are the lines of its file that say its identity, and others.
     pub async fn start_with(&self, more: &str) -> Served {
-        self.run(more, &[]).await
+        self.start_program(&modules::weft(), &[], more).await
     }
 
     /// Starts a node whose certificate is the authority's, and which writes down every call.
     pub async fn start_with_access_log(&self) -> Served {
-        self.run("identity: { ca: ca }\n", &["--access-log"]).await
+        self.start_program(&modules::weft(), &["--access-log"], "identity: { ca: ca }\n").await
     }
 
-    async fn run(&self, more: &str, words: &[&str]) -> Served {
+    /// Starts a node of a program that takes the words of `weft serve`; `words` come after them.
+    pub async fn start_program(&self, program: &Path, words: &[&str], more: &str) -> Served {
         let listen = "mtls: \"127.0.0.1:0\", tls: \"127.0.0.1:0\", plain: \"127.0.0.1:0\", admin: \"unix:admin.sock\"";
         let text = format!(
             "trustDomain: {TRUST_DOMAIN}\ndomain: {DOMAIN}\ndata: data\n\
              listen: {{ {listen}, adminMtls: \"127.0.0.1:0\" }}\n{more}"
         );
         self.write("node.yaml", text);
-        let mut command = Command::new(modules::weft());
+        let mut command = Command::new(program);
         command.args(["serve", "--config", "node.yaml"]).args(words).current_dir(self.home.path());
         command.env_remove("RUST_LOG").env_remove("WEFT_ADMIN");
         let mut process = Process::spawn(command);
@@ -194,6 +195,11 @@ impl Served {
     /// The calls that it wrote down so far; those that were let through are among them if it was started so.
     pub fn access(&self) -> Vec<access::Line> {
         access::lines(&self.log())
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Its folder.

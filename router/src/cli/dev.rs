@@ -19,6 +19,7 @@ use crate::control::deployments::Applied;
 use crate::control::watch::{self, LoadError};
 use crate::edge::listener::EdgeLimits;
 use crate::path::spiffe::SpiffeId;
+use crate::targets::backend::Backend;
 use crate::telemetry::logging;
 
 /// Who every caller of `weft dev` is unless `--as` says otherwise.
@@ -141,6 +142,7 @@ fn settings(plan: &Plan) -> anyhow::Result<Settings> {
         domain: DOMAIN.to_owned(),
         trust_domain: TRUST_DOMAIN.parse()?,
         limits,
+        backend: Backend::Runtime,
         way,
     })
 }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use weft_functions::manifest::Problem;
+
 use super::failure::wrong;
 use super::{Global, manifests, mistakes, signals, terminal};
 use crate::app::{Node, Settings, Way};
@@ -11,6 +13,7 @@ use crate::config::file::{self, IdentitySource};
 use crate::control::admin::NodeInfo;
 use crate::edge::listener::EdgeLimits;
 use crate::edge::tls::source::{Files, Source};
+use crate::targets::backend::Backend;
 use crate::telemetry::logging;
 
 /// `weft serve --config FILE`
@@ -32,25 +35,42 @@ pub(super) fn run(args: &ServeArgs, global: &Global) -> anyhow::Result<ExitCode>
     if global.admin.is_some() {
         return Err(wrong("'weft serve' takes its admin addresses from its file: see listen.admin"));
     }
-    let source = manifests::read_file(&args.config)?;
-    let folder = args.config.parent().unwrap_or(Path::new(""));
-    let file = match file::parse(&source, folder) {
-        Ok(file) => file,
-        Err(problems) => return mistakes::ours(&problems, global),
-    };
-    logging::start(args.access_log);
+    match read(&args.config)? {
+        Ok(file) => start(file, args.access_log, Backend::Runtime),
+        Err(problems) => mistakes::ours(&problems, global),
+    }
+}
+
+/// Runs a node as `weft serve` does with the file `config`, but with something else behind the names of functions.
+///
+/// # Errors
+/// As `weft serve`.
+pub fn serve_with(config: &Path, backend: Backend) -> anyhow::Result<ExitCode> {
+    match read(config)? {
+        Ok(file) => start(file, false, backend),
+        Err(problems) => anyhow::bail!("{}: {} mistakes; weft check lists them", config.display(), problems.len()),
+    }
+}
+
+fn read(config: &Path) -> anyhow::Result<Result<File, Vec<Problem>>> {
+    let source = manifests::read_file(config)?;
+    Ok(file::parse(&source, config.parent().unwrap_or(Path::new(""))))
+}
+
+fn start(file: File, access_log: bool, backend: Backend) -> anyhow::Result<ExitCode> {
+    logging::start(access_log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let code = runtime.block_on(serve(file));
+    let code = runtime.block_on(serve(settings(file, backend)));
     // What a start that was given up still compiles must not hold up the end.
     runtime.shutdown_background();
     code
 }
 
-async fn serve(file: File) -> anyhow::Result<ExitCode> {
+async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let shutdown = signals::shutdown()?;
     // Given up half way it is as after a kill, which the event log is made for.
     let node = tokio::select! {
-        started = Node::start(settings(file)) => started?,
+        started = Node::start(settings) => started?,
         () = shutdown.cancelled() => return Ok(ExitCode::from(super::INTERRUPTED)),
     };
     // There is no folder, so there is nothing to be wrong with one.
@@ -60,7 +80,7 @@ async fn serve(file: File) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn settings(file: File) -> Settings {
+fn settings(file: File, backend: Backend) -> Settings {
     let File { trust_domain, domain, data, listen, identity, default, limits } = file;
     let limits = EdgeLimits {
         connections: usize::try_from(limits.connections).unwrap_or(usize::MAX),
@@ -73,7 +93,8 @@ fn settings(file: File) -> Settings {
         IdentitySource::Files { cert, key, bundle, crl } => Source::Files(Files { cert, key, bundle, crl }),
         IdentitySource::WorkloadApi(socket) => Source::WorkloadApi(socket),
     };
-    Settings { data, domain: domain.into(), trust_domain, limits, way: Way::Serve { listen, identity, default } }
+    let way = Way::Serve { listen, identity, default };
+    Settings { data, domain: domain.into(), trust_domain, limits, backend, way }
 }
 
 /// What a started node tells whoever started it.

@@ -17,6 +17,7 @@ use super::refusals::Refusals;
 use super::routes::Names;
 use super::snapshot::{DeployedTopic, DeployedTrigger, Snapshot};
 use super::tokens::{Tokens, Verification};
+use crate::targets::backend::Backend;
 use crate::targets::upstream::Upstream;
 use crate::telemetry::metrics::Metrics;
 
@@ -46,6 +47,7 @@ pub(crate) fn mesh_of(snapshot: Snapshot, upstream: Upstream) -> Arc<Mesh> {
         snapshot,
         Records::new(DecisionIds::new([7; 16], 1), metrics, Arc::new(SystemClock), refusals),
         Arc::new(envelopes),
+        Backend::Runtime,
         upstream,
         names(),
         Arc::new(NoTokens),

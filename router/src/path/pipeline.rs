@@ -6,14 +6,14 @@ use weft_runtime::{Body, empty};
 
 use super::Mesh;
 use super::call::{Call, Target};
-use super::nested::Nested;
 use super::outcome::{Failure, Reason};
 use super::policy::{self, Decision, Permit};
 use super::quota;
 use super::record::{Answer, Record};
 use super::snapshot::Snapshot;
 use super::tokens;
-use crate::targets::{backend, topics};
+use crate::targets::backend::Backend;
+use crate::targets::topics;
 
 /// Judges, opens, classifies and records one call. (In a box, because it goes through many hands and is large.)
 pub async fn handle(mesh: &Arc<Mesh>, call: impl Into<Box<Call>>) -> Answer {
@@ -91,8 +91,7 @@ async fn open(
             let function = snapshot.functions.get(name).ok_or_else(gone)?;
             let namespace = snapshot.namespaces.get(&name.namespace);
             let place = namespace.map(|namespace| namespace.enter()).transpose()?;
-            let nested = Nested::of(mesh, function, &call);
-            Ok(quota::hold(place, backend::invoke(permit, &function.revision, call, nested).await?))
+            Ok(quota::hold(place, Backend::invoke(mesh, permit, function, call).await?))
         }
         Target::Topic(name) => {
             let topic = snapshot.topics.get(name).ok_or_else(gone)?;

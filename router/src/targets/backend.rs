@@ -1,5 +1,5 @@
 //! The only place that calls the runtime: hands a permitted call to a revision, with the caller's verified identity in
-//! the headers a function may rely on.
+//! the headers a function may rely on. What is behind a function's name is the composition's to say and nobody else's.
 
 use std::sync::Arc;
 
@@ -8,13 +8,48 @@ use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use weft_runtime::{Body, Invocation, Outbound, Revision, empty, full};
 
+use crate::path::Mesh;
 use crate::path::call::Call;
 use crate::path::identity_fields;
+use crate::path::nested::Nested;
 use crate::path::outcome::Failure;
 use crate::path::policy::Permit;
+use crate::path::snapshot::DeployedFunction;
+
+/// What answers the calls that are permitted to functions.
+#[derive(Debug, Clone, Default)]
+pub enum Backend {
+    /// The functions themselves.
+    #[default]
+    Runtime,
+    /// This text, at once and whatever the function: what a call costs without one. Benchmarks compose such a node; no
+    /// command, file or manifest can ask for it.
+    Text(&'static str),
+}
+
+impl Backend {
+    /// Answers a permitted call to `function`.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn invoke(
+        mesh: &Arc<Mesh>,
+        permit: Permit,
+        function: &Arc<DeployedFunction>,
+        call: Box<Call>,
+    ) -> Result<http::Response<Body>, Failure> {
+        match &mesh.backend {
+            Self::Runtime => {
+                let nested = Nested::of(mesh, function, &call);
+                invoke(permit, &function.revision, call, nested).await
+            }
+            Self::Text(text) => Ok(http::Response::new(full(*text))),
+        }
+    }
+}
 
 /// Starts the function and answers with its response.
-pub async fn invoke(
+async fn invoke(
     permit: Permit,
     revision: &Revision,
     mut call: Box<Call>,
