@@ -68,8 +68,7 @@ pub struct TopicConfig {
     pub full: WhenFull,
     /// How long an id is remembered. Default 2 minutes; zero switches the check off.
     pub dedupe_window: Duration,
-    /// Size at which a segment is closed and the next begun. Default 64 MiB, at least 4 KiB, at most 256 MiB (recovery
-    /// holds one segment in memory).
+    /// Size at which a segment is closed and the next begun. Default 64 MiB, at least 16 KiB, at most 256 MiB.
     pub segment_bytes: u64,
 }
 

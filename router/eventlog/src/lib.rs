@@ -137,6 +137,27 @@ pub trait Topic: Send + Sync {
 
     /// Numbers for metrics.
     fn stats(&self) -> TopicStats;
+
+    /// Which of the records kept are damaged, in order; at most the first 1,000 ranges found.
+    fn damaged(&self) -> Vec<SequenceRange> {
+        Vec::new()
+    }
+}
+
+/// The sequences `first..=last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SequenceRange {
+    /// The first.
+    pub first: Sequence,
+    /// The last, inclusive.
+    pub last: Sequence,
+}
+
+impl std::fmt::Display for SequenceRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { first, last } = self;
+        if first == last { first.fmt(f) } else { write!(f, "{first}-{last}") }
+    }
 }
 
 /// What a topic keeps: `first..next`.
@@ -163,7 +184,7 @@ pub struct TopicStats {
     pub syncs: u64,
     /// Commits that failed; each sealed a segment.
     pub failed_commits: u64,
-    /// Records known to be damaged, of those kept. Not zero: look at the log, which names them.
+    /// Records known to be damaged. Not zero: [`Topic::damaged`] and the log name them.
     pub quarantined: u64,
 }
 

@@ -17,6 +17,7 @@ mod entries;
 mod fields;
 mod journal;
 mod log;
+mod mark;
 mod record;
 mod recovery;
 mod segment;
@@ -25,6 +26,7 @@ mod storage;
 mod tests;
 mod topic;
 mod whole;
+mod window;
 mod writer;
 
 use std::collections::HashMap;
@@ -45,7 +47,8 @@ pub use storage::{Disk, File, Storage};
 use topic::{LocalTopic, TopicHandle};
 
 const FORMAT_MAGIC: [u8; 8] = *b"weftdir\0";
-/// How often topics are tended: the longest a relaxed append stays unsynced, and how late retention by age is.
+/// How often topics and journals are tended: the longest a relaxed append stays unsynced, how late retention by age is,
+/// and how far the marks are behind.
 const TEND_EVERY: Duration = Duration::from_secs(1);
 
 /// A log in a directory.
@@ -137,7 +140,10 @@ fn prepare(root: &Path, storage: &dyn Storage) -> Result<(Box<dyn Send + Sync>, 
     // A damaged format file says nothing; the files themselves are checked one by one.
     match whole::read(storage, &root.join("format"), FORMAT_MAGIC) {
         Ok(Some(_)) => {}
-        Ok(None) | Err(LogError::Corrupt { .. }) => whole::replace(storage, root, "format", FORMAT_MAGIC, &[])?,
+        Ok(None) | Err(LogError::Corrupt { .. }) => {
+            sync_above(storage, root)?;
+            whole::replace(storage, root, "format", FORMAT_MAGIC, &[])?;
+        }
         Err(error) => return Err(error),
     }
     for name in ["topics", "consumers", "journals", "trash"] {
@@ -154,7 +160,21 @@ fn prepare(root: &Path, storage: &dyn Storage) -> Result<(Box<dyn Send + Sync>, 
     Ok((held, sleeping.into_iter().map(|(name, topic, floor)| (name, (topic, floor))).collect()))
 }
 
-/// Tends the topics until the log is gone or closed.
+/// Makes the directory itself survive a loss of power, which takes a sync of each one above it that may be new.
+fn sync_above(storage: &dyn Storage, root: &Path) -> Result<(), LogError> {
+    for dir in root.ancestors().skip(1) {
+        // The path of a relative directory ends with nothing.
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        match storage.sync_dir(dir) {
+            // Where nothing may be read nothing was made either.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+            synced => synced.map_err(LogError::io("sync", dir))?,
+        }
+    }
+    Ok(())
+}
+
+/// Tends topics and journals until the log is gone or closed.
 async fn tend(rooms: Weak<tokio::sync::Mutex<Rooms>>) {
     loop {
         tokio::time::sleep(TEND_EVERY).await;
@@ -164,9 +184,11 @@ async fn tend(rooms: Weak<tokio::sync::Mutex<Rooms>>) {
             return;
         }
         let topics: Vec<_> = rooms.topics.values().cloned().collect();
+        let journals: Vec<_> = rooms.journals.values().cloned().collect();
         drop(rooms);
         let tended = blocking("the log", move || {
             topics.iter().for_each(|topic| topic.tend());
+            journals.iter().for_each(|journal| journal.tend());
             Ok(())
         });
         if tended.await.is_err() {
@@ -312,8 +334,8 @@ impl EventLog for LocalLog {
         }
         let (topics, journals) = (std::mem::take(&mut rooms.topics), std::mem::take(&mut rooms.journals));
         let closed = blocking("the log", move || {
-            journals.values().for_each(|journal| journal.close());
-            topics.values().map(|topic| topic.close()).fold(Ok(()), Result::and)
+            let journals = journals.values().map(|journal| journal.close()).fold(Ok(()), Result::and);
+            topics.values().map(|topic| topic.close()).fold(journals, Result::and)
         });
         outcome = outcome.and(closed.await);
         drop(lock(&self.held).take());

@@ -69,11 +69,13 @@ struct State {
     handle: Weak<ConsumerHandle>,
 }
 
+/// An event with the cause of its last failure.
+type Fetch = (Record, Vec<(String, String)>);
+
 /// What one lease is made of, before it counts.
 #[derive(Default)]
 struct Fetched {
-    /// Events with the cause of their last failure.
-    events: Vec<(Record, Vec<(String, String)>)>,
+    events: Vec<Fetch>,
     /// Ranges that are gone, and why.
     gone: Vec<(u64, u64, &'static str)>,
 }
@@ -227,46 +229,36 @@ impl LocalConsumer {
     fn fetch(&self, due: &[(u64, u64)], fresh: &[u64]) -> Result<Fetched, LogError> {
         let (mut fetched, mut bytes) = (Fetched::default(), 0);
         for (sequence, location) in due {
-            match self.ledger.failure(*location)? {
-                Some(failure) if failure.record.sequence.get() == *sequence => {
-                    bytes += failure.record.body.len();
-                    fetched.events.push((failure.record, failure.cause));
+            match self.failed_event(*sequence, *location)? {
+                Some((record, cause)) => {
+                    bytes += record.body.len();
+                    fetched.events.push((record, cause));
                 }
-                _ => fetched.gone.push((*sequence, sequence + 1, "damaged")),
+                None => fetched.gone.push((*sequence, sequence + 1, "damaged")),
             }
             if bytes >= MAX_LEASE_BYTES {
                 return Ok(fetched);
             }
         }
-        for run in fresh.chunk_by(|one, next| one + 1 == *next) {
-            let [first, ..] = run else { continue };
-            // What is gone may reach over several runs.
-            let Some(until) = past(&fetched, *first, run.len()) else { continue };
-            let (records, reached) = self.topic.read_on(*first, run.len(), MAX_LEASE_BYTES - bytes)?;
-            let (mut expected, mut end) = (*first, reached);
-            for record in records {
-                let sequence = record.sequence.get();
-                self.missing(expected, sequence, &mut fetched);
-                expected = sequence + 1;
-                if sequence >= until {
-                    end = expected;
-                    break;
-                }
-                bytes += record.body.len();
-                fetched.events.push((record, Vec::new()));
-            }
-            self.missing(expected, end, &mut fetched);
-            if bytes >= MAX_LEASE_BYTES {
-                break;
-            }
-        }
+        let mut wanted = fresh.to_vec();
+        wanted.sort_unstable();
+        let picked = self.topic.pick(&wanted, MAX_LEASE_BYTES - bytes)?;
+        fetched.events.extend(picked.records.into_iter().map(|record| (record, Vec::new())));
+        let log = &self.topic.log;
+        let why = |first| if first < log.first() && !log.is_damaged(first) { "retention" } else { "damaged" };
+        fetched.gone.extend(picked.gone.into_iter().map(|(first, until)| (first, until, why(first))));
         Ok(fetched)
     }
 
-    fn missing(&self, first: u64, until: u64, fetched: &mut Fetched) {
-        if first < until {
-            let why = if first < self.topic.log.first() { "retention" } else { "damaged" };
-            fetched.gone.push((first, until, why));
+    /// A failed event and why it failed: its copy or, if that is damaged, what the topic still has. Blocks.
+    fn failed_event(&self, sequence: u64, location: u64) -> Result<Option<Fetch>, LogError> {
+        match self.ledger.failure(location)? {
+            Some(failure) if failure.record.sequence.get() == sequence => Ok(Some((failure.record, failure.cause))),
+            _ => {
+                tracing::error!(consumer = %self.name, sequence, "the copy of a failed event is damaged");
+                let record = self.topic.pick(&[sequence], 1)?.records.pop();
+                Ok(record.map(|record| (record, Vec::new())))
+            }
         }
     }
 
@@ -281,12 +273,6 @@ impl LocalConsumer {
     fn next(&self) -> watch::Receiver<Sequence> {
         super::topic::TopicHandle(self.topic.clone()).watch()
     }
-}
-
-/// Where a run of new events ends, unless all of it is known to be gone.
-fn past(fetched: &Fetched, first: u64, length: usize) -> Option<u64> {
-    let gone = fetched.gone.last().map_or(0, |(_, until, _)| *until);
-    (first >= gone).then_some(first + length as u64)
 }
 
 /// The handle that callers get; when the last one goes, its leases are free.

@@ -44,7 +44,7 @@ impl Entries {
             visit(found.frame.sequence, Bytes::copy_from_slice(payload));
         })?;
         let log = Arc::new(log);
-        let writer = Writer::new(log.clone(), layout)?;
+        let writer = Writer::new(log.clone(), layout, clock.now_ms())?;
         Ok(Self { log, committer: Committer::new(name, EntryCommit { writer, clock }) })
     }
 
@@ -71,7 +71,7 @@ impl Entries {
 
     /// Drops the segments whose entries are all below `before`. Blocks.
     pub(super) fn forget(&self, before: u64) -> Result<(), LogError> {
-        self.log.drop_while(|_, next| next.header.first <= before).map(drop)
+        self.committer.with(|commit| commit.writer.drop_while(|_, next| next.header.first <= before)).map(drop)
     }
 
     /// Drops the oldest segments above `max_bytes`, but nothing from `keep` on. Blocks.
@@ -82,7 +82,7 @@ impl Entries {
             bytes -= if goes { oldest.extent(|extent| extent.end) } else { 0 };
             goes
         };
-        self.log.drop_while(oldest).map(drop)
+        self.committer.with(|commit| commit.writer.drop_while(oldest)).map(drop)
     }
 
     /// Begins a new segment, so that everything before can be forgotten. Blocks.
@@ -90,23 +90,42 @@ impl Entries {
         self.committer.with(|commit| commit.writer.roll(commit.clock.now_ms()))
     }
 
+    /// What has to be done now and then. Blocks.
+    pub(super) fn tend(&self) {
+        self.committer.with(|commit| commit.writer.mark());
+    }
+
     /// Commits what is queued and takes no more. Blocks.
-    pub(super) fn close(&self) {
+    pub(super) fn close(&self) -> Result<(), LogError> {
         self.committer.close();
+        self.committer.with(|commit| commit.writer.close())
+    }
+}
+
+impl EntryCommit {
+    fn commit_group(&mut self, group: Vec<Entry>) {
+        let (drafts, answers): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|Entry { payload, answer }| (Draft { count: 1, payload }, answer)).unzip();
+        let first = self.writer.next();
+        let outcome = self.writer.commit(&drafts, self.clock.now_ms(), true);
+        for (sequence, answer) in (first..).zip(answers) {
+            // Whoever asked may be gone.
+            drop(answer.send(outcome.clone().map(|()| sequence)));
+        }
     }
 }
 
 impl Commit for EntryCommit {
     type Request = Entry;
 
-    fn commit(&mut self, requests: Vec<Entry>) {
-        let (drafts, answers): (Vec<_>, Vec<_>) =
-            requests.into_iter().map(|Entry { payload, answer }| (Draft { count: 1, payload }, answer)).unzip();
-        let first = self.writer.next();
-        let outcome = self.writer.commit(&drafts, self.clock.now_ms(), true);
-        for (sequence, answer) in (first..).zip(answers) {
-            // Whoever asked may be gone.
-            drop(answer.send(outcome.clone().map(|()| sequence)));
+    fn commit(&mut self, mut requests: Vec<Entry>) {
+        // Of a torn write the second entry may survive and not the first. Where that would be a hole in what must be
+        // whole, an entry is on disk before the next one is written.
+        let most = if self.writer.layout.marked { 1 } else { requests.len() };
+        while !requests.is_empty() {
+            let rest = requests.split_off(most.min(requests.len()));
+            self.commit_group(requests);
+            requests = rest;
         }
     }
 }

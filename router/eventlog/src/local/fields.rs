@@ -1,7 +1,7 @@
 //! Numbers and texts as bytes, little endian, lengths before what they measure. Separate because records, settlements
 //! and positions are all written this way, and because reading must never trust a length.
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 
 /// Appends fields to a buffer.
 pub(super) trait Put {
@@ -75,7 +75,9 @@ impl Fields {
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.as_ref().try_into().ok()
+        let array = self.bytes.get(..N)?.try_into().ok();
+        self.bytes.advance(N);
+        array
     }
 
     pub(super) fn u8(&mut self) -> Option<u8> {
@@ -102,6 +104,22 @@ impl Fields {
     pub(super) fn long(&mut self) -> Option<Bytes> {
         let length = usize::try_from(self.u32()?).ok()?;
         self.take(length)
+    }
+
+    /// Goes past a text.
+    pub(super) fn pass_short(&mut self) -> Option<()> {
+        let length = self.u16()?;
+        self.pass(usize::from(length))
+    }
+
+    /// Goes past long bytes.
+    pub(super) fn pass_long(&mut self) -> Option<()> {
+        let length = self.u32()?;
+        self.pass(usize::try_from(length).ok()?)
+    }
+
+    fn pass(&mut self, length: usize) -> Option<()> {
+        (length <= self.bytes.len()).then(|| self.bytes.advance(length))
     }
 
     pub(super) fn pairs(&mut self) -> Option<Vec<(String, String)>> {

@@ -19,7 +19,7 @@ use crate::{Clock, Durable, Journal, JournalCheckpoint, JournalContents, Journal
 const CHECKPOINT: &str = "checkpoint";
 const MAGIC: [u8; 8] = *b"weftchk\0";
 /// A change log is small: a segment holds thousands of applies, and a reservation is quickly made.
-const LAYOUT: Layout = Layout { segment_bytes: 8 << 20, reserve: 256 << 10 };
+const LAYOUT: Layout = Layout { segment_bytes: 8 << 20, reserve: 256 << 10, marked: true };
 
 /// A journal on disk.
 pub(super) struct LocalJournal {
@@ -47,9 +47,14 @@ impl LocalJournal {
         Ok(Self { name: name.to_owned(), dir, storage, entries, compacting, closed })
     }
 
-    pub(super) fn close(&self) {
+    /// What has to be done now and then. Blocks.
+    pub(super) fn tend(&self) {
+        self.entries.tend();
+    }
+
+    pub(super) fn close(&self) -> Result<(), LogError> {
         self.closed.store(true, Ordering::Release);
-        self.entries.close();
+        self.entries.close()
     }
 
     fn check_open(&self) -> Result<(), LogError> {
@@ -57,11 +62,12 @@ impl LocalJournal {
     }
 
     fn checkpoint(&self) -> Result<Option<JournalCheckpoint>, LogError> {
-        let path = self.dir.join(CHECKPOINT);
-        let Some(content) = whole::read(self.storage.as_ref(), &path, MAGIC)? else { return Ok(None) };
+        let content = whole::read_pair(self.storage.as_ref(), &self.dir, CHECKPOINT, MAGIC)?;
+        let Some(content) = content else { return Ok(None) };
         let mut fields = Fields::new(content);
         let mut decode = || Some(JournalCheckpoint { before: Sequence::new(fields.u64()?), bytes: fields.long()? });
-        let corrupt = LogError::Corrupt { path: path.clone(), what: "its content is cut short".to_owned() };
+        let corrupt =
+            LogError::Corrupt { path: self.dir.join(CHECKPOINT), what: "its content is cut short".to_owned() };
         decode().map(Some).ok_or(corrupt)
     }
 
@@ -91,7 +97,7 @@ impl LocalJournal {
         let mut content = Vec::with_capacity(checkpoint.len() + 12);
         content.put_u64(before.get());
         content.put_long(checkpoint);
-        whole::replace(self.storage.as_ref(), &self.dir, CHECKPOINT, MAGIC, &content)?;
+        whole::replace_pair(self.storage.as_ref(), &self.dir, CHECKPOINT, MAGIC, &content)?;
         self.entries.roll()?;
         self.entries.forget(before.get())
     }

@@ -1,25 +1,30 @@
-//! A directory of segments as one sequence of frames: opening and reading. Topics, journals, and what a consumer writes
-//! down are all logs of this kind. Writing is in `writer.rs`; one writer and many readers share this value.
+//! A directory of segments as one sequence of frames: what is known of it, and reading. Topics, journals, and what a
+//! consumer writes down are all logs of this kind. Opening is in `log/opening.rs`, writing in `writer.rs`; one writer
+//! and many readers share this value.
+
+mod opening;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 
-use super::record::{FRAME_HEADER, Found, Frame, Look, look};
-use super::recovery::{Scan, scan};
-use super::segment::{HEADER, Header, Hole, Segment, ordinal_of};
+use super::mark::Known;
+use super::record::Frame;
+use super::recovery::{End, scan};
+use super::segment::{Hole, Segment};
 use super::storage::{File, Storage};
+use super::window::Window;
 use crate::LogError;
 use crate::lock::lock;
 
 /// Bytes read at once; the distance of two places of the index.
-const CHUNK: u64 = 16 << 10;
-
-/// A segment whose content has not been read yet.
-type Candidate = (PathBuf, Arc<dyn File>, Header);
+const CHUNK: usize = 16 << 10;
+/// Bytes read at once when a whole segment is read.
+const STRIDE: usize = 256 << 10;
+/// Damaged ranges that are remembered by name; more are counted.
+const MAX_NAMED: usize = 1_000;
 
 /// A log on disk.
 pub(super) struct SegmentLog {
@@ -31,83 +36,28 @@ pub(super) struct SegmentLog {
     segments: Mutex<Vec<Arc<Segment>>>,
     /// The sequence after the last one that readers may see.
     visible: AtomicU64,
-    /// Records known to be damaged.
-    lost: AtomicU64,
+    /// What the mark said when the log was opened.
+    pub(super) known: Known,
+    damage: Mutex<Damage>,
+}
+
+/// Records that are lost.
+#[derive(Default)]
+struct Damage {
+    /// Ranges `first..until`, in the order they were found.
+    named: Vec<(u64, u64)>,
+    records: u64,
 }
 
 impl SegmentLog {
-    /// Opens the log, reading all of it: `visit` sees each valid frame with its payload. Cuts a torn tail.
-    ///
-    /// # Errors
-    /// `NewerFormat`, before anything is changed; `Io`.
-    pub(super) fn open(
-        storage: Arc<dyn Storage>,
-        dir: PathBuf,
-        name: String,
-        visit: &mut dyn FnMut(&Found, &[u8]),
-    ) -> Result<Self, LogError> {
-        let hash: [u8; 32] = Sha256::digest(name.as_bytes()).into();
-        let id = u64::from_le_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]]);
-        storage.create_dir(&dir).map_err(LogError::io("create", &dir))?;
-        let (segments, visible, lost) = (Mutex::default(), AtomicU64::new(1), AtomicU64::new(0));
-        let log = Self { name, dir, storage, id, segments, visible, lost };
-        let found = log.headers()?;
-        for (at, (path, file, header)) in found.iter().enumerate() {
-            let until = found.get(at + 1).map(|(_, _, next)| next.first);
-            let scan = scan(&read_all(path, file.as_ref())?, header, until, visit);
-            log.adopt(path.clone(), file.clone(), *header, scan)?;
-        }
-        Ok(log)
-    }
-
-    /// The segments that are what their names say, in order. Others are put aside, never deleted; a segment that was
-    /// being made when the power went is not one yet.
-    fn headers(&self) -> Result<Vec<Candidate>, LogError> {
-        let names = self.storage.list(&self.dir).map_err(LogError::io("list", &self.dir))?;
-        let mut ordinals: Vec<u64> = names.iter().filter_map(|name| ordinal_of(name)).collect();
-        ordinals.sort_unstable();
-        let mut aside = Vec::new();
-        let mut found: Vec<Candidate> = Vec::new();
-        for ordinal in ordinals {
-            let path = self.dir.join(super::segment::file_name(ordinal));
-            let file = self.storage.open(&path).map_err(LogError::io("open", &path))?;
-            let size = file.size().map_err(LogError::io("read", &path))?;
-            let mut page = vec![0; HEADER.min(usize::try_from(size).unwrap_or(HEADER))];
-            file.read_at(&mut page, 0).map_err(LogError::io("read", &path))?;
-            let last = found.last().map_or(0, |(_, _, header)| header.first);
-            match Header::decode(&path, &page)? {
-                Some(header) if header.ordinal == ordinal && header.log == self.id && header.first >= last => {
-                    found.push((path, file, header));
-                }
-                _ => aside.push(path),
-            }
-        }
-        for path in aside {
-            let to = path.with_extension("seg.damaged");
-            tracing::error!(log = %self.name, path = %path.display(), "a segment's header is damaged or another log's; put aside");
-            self.storage.rename(&path, &to).map_err(LogError::io("put aside", &path))?;
-        }
-        Ok(found)
-    }
-
-    fn adopt(&self, path: PathBuf, file: Arc<dyn File>, header: Header, scan: Scan) -> Result<(), LogError> {
-        let Scan { extent, torn } = scan;
-        if torn {
-            tracing::warn!(log = %self.name, path = %path.display(), next = extent.next, "cut an unacknowledged tail");
-            file.set_size(extent.end).map_err(LogError::io("cut", &path))?;
-            file.sync().map_err(LogError::io("sync", &path))?;
-        }
-        self.report(&path, &extent.holes);
-        self.visible.store(extent.next, Ordering::Release);
-        lock(&self.segments).push(Arc::new(Segment::new(header, path, file, extent)));
-        Ok(())
-    }
-
     fn report(&self, path: &Path, holes: &[Hole]) {
-        for hole in holes {
-            let (first, last) = (hole.first, hole.until - 1);
-            tracing::error!(log = %self.name, path = %path.display(), first, last, "records are damaged and skipped");
-            self.lost.fetch_add(hole.until - hole.first, Ordering::Relaxed);
+        let mut damage = lock(&self.damage);
+        for Hole { first, until, .. } in holes {
+            tracing::error!(log = %self.name, path = %path.display(), first, last = until - 1, "records are damaged and skipped");
+            damage.records += until - first;
+            if damage.named.len() < MAX_NAMED {
+                damage.named.push((*first, *until));
+            }
         }
     }
 
@@ -128,7 +78,19 @@ impl SegmentLog {
 
     /// Records known to be damaged.
     pub(super) fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        lock(&self.damage).records
+    }
+
+    /// The damaged ranges that are remembered, as `first..until`, in order.
+    pub(super) fn damaged(&self) -> Vec<(u64, u64)> {
+        let mut damaged = lock(&self.damage).named.clone();
+        damaged.sort_unstable();
+        damaged
+    }
+
+    /// Whether a record is known to be damaged.
+    pub(super) fn is_damaged(&self, sequence: u64) -> bool {
+        lock(&self.damage).named.iter().any(|(first, until)| (*first..*until).contains(&sequence))
     }
 
     /// All segments, oldest first.
@@ -152,27 +114,18 @@ impl SegmentLog {
         (segments.iter().map(|segment| segment.extent(|extent| extent.end)).sum(), segments.len())
     }
 
-    /// Removes the oldest segment while another follows it and `goes` says so. How many went.
+    /// Removes the oldest segments, as many as are given; another must follow them. For the writer only.
     ///
     /// # Errors
     /// `Io`; what was removed before is gone.
-    pub(super) fn drop_while(&self, mut goes: impl FnMut(&Segment, &Segment) -> bool) -> Result<usize, LogError> {
-        let mut dropped = 0;
-        loop {
-            let mut segments = lock(&self.segments);
-            let [oldest, next, ..] = segments.as_slice() else { break };
-            if !goes(oldest, next) {
-                break;
-            }
-            let path = segments.remove(0).path.clone();
-            drop(segments);
-            dropped += 1;
+    pub(super) fn drop_oldest(&self, count: usize) -> Result<(), LogError> {
+        for _ in 0..count {
+            let path = lock(&self.segments).remove(0).path.clone();
             self.storage.remove(&path).map_err(LogError::io("remove", &path))?;
         }
-        if dropped > 0 {
-            self.storage.sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))?;
-        }
-        Ok(dropped)
+        let first = self.first();
+        lock(&self.damage).named.retain(|(_, until)| *until > first);
+        self.storage.sync_dir(&self.dir).map_err(LogError::io("sync", &self.dir))
     }
 
     /// Hands `take` each visible frame that holds a record at or after `from`, until it answers false. The sequence to
@@ -206,7 +159,8 @@ impl SegmentLog {
         take: &mut dyn FnMut(&Frame, Bytes) -> bool,
     ) -> Result<(u64, bool), LogError> {
         let (mut at, end) = segment.extent(|extent| (extent.seek(from), extent.end));
-        let (mut buffer, mut base, mut position) = (Bytes::new(), at, from);
+        let mut window = Window::up_to(&segment.path, segment.file.as_ref(), end, CHUNK);
+        let mut position = from;
         while at < end {
             let hole = segment.extent(|extent| extent.holes.iter().find(|hole| hole.offset == at).copied());
             if let Some(hole) = hole {
@@ -216,42 +170,30 @@ impl SegmentLog {
                 (at, position) = (hole.resume, position.max(hole.until));
                 continue;
             }
-            let seen = usize::try_from(at.saturating_sub(base)).unwrap_or(usize::MAX);
-            let window = buffer.get(seen..).unwrap_or_default();
-            match look(window, segment.header.salt) {
-                Look::Frame(found) if found.frame.sequence >= visible => break,
-                Look::Frame(found) => {
+            match window.frame(at, segment.header.salt)? {
+                Some((found, _)) if found.frame.sequence >= visible => break,
+                Some((found, payload)) => {
                     if found.frame.next() > from {
-                        let payload = Bytes::copy_from_slice(&window[FRAME_HEADER..FRAME_HEADER + found.length]);
                         position = found.frame.next();
-                        if !take(&found.frame, payload) {
+                        if !take(&found.frame, Bytes::copy_from_slice(payload)) {
                             return Ok((position, false));
                         }
                     }
                     at += found.span() as u64;
                 }
-                Look::Needs(needs) if at + needs as u64 <= end => {
-                    let length = CHUNK.max(needs as u64).min(end - at);
-                    let mut chunk = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-                    segment.file.read_at(&mut chunk, at).map_err(LogError::io("read", &segment.path))?;
-                    (buffer, base) = (chunk.into(), at);
-                }
-                _ => self.look_again(segment, at)?,
+                None => self.look_again(segment, at)?,
             }
         }
         Ok((position, true))
     }
 
-    /// A frame that checked when the log was opened does not now: finds out how much is lost.
+    /// A frame that checked when the log was opened does not now, or cannot be read: finds out how much is lost.
     fn look_again(&self, segment: &Segment, at: u64) -> Result<(), LogError> {
-        let bytes = read_all(&segment.path, segment.file.as_ref())?;
-        let until = segment.extent(|extent| extent.next);
-        let holes = scan(&bytes, &segment.header, Some(until), &mut |_, _| {}).extent.holes;
+        let (holes, known) = find_holes(segment, segment.file.as_ref())?;
         if !holes.iter().any(|hole| hole.offset == at) {
             let what = format!("a frame at byte {at} reads differently each time");
             return Err(LogError::Corrupt { path: segment.path.clone(), what });
         }
-        let known = segment.extent(|extent| std::mem::replace(&mut extent.holes, holes.clone()));
         let new: Vec<Hole> = holes.into_iter().filter(|hole| !known.contains(hole)).collect();
         self.report(&segment.path, &new);
         Ok(())
@@ -260,18 +202,18 @@ impl SegmentLog {
     /// Reads a sealed segment back from disk and takes note of what is damaged, see `writer.rs`.
     pub(super) fn verify(&self, segment: &Segment) -> Result<(), LogError> {
         let file = self.storage.open(&segment.path).map_err(LogError::io("open", &segment.path))?;
-        let bytes = read_all(&segment.path, file.as_ref())?;
-        let until = segment.extent(|extent| extent.next);
-        let holes = scan(&bytes, &segment.header, Some(until), &mut |_, _| {}).extent.holes;
-        self.report(&segment.path, &holes);
-        segment.extent(|extent| extent.holes = holes);
+        let (holes, known) = find_holes(segment, file.as_ref())?;
+        let new: Vec<Hole> = holes.into_iter().filter(|hole| !known.contains(hole)).collect();
+        self.report(&segment.path, &new);
         Ok(())
     }
 }
 
-fn read_all(path: &Path, file: &dyn File) -> Result<Vec<u8>, LogError> {
-    let size = file.size().map_err(LogError::io("read", path))?;
-    let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
-    file.read_at(&mut bytes, 0).map_err(LogError::io("read", path))?;
-    Ok(bytes)
+/// Looks for damage in a segment that was whole, and takes note of it; what is found, and what was known.
+fn find_holes(segment: &Segment, file: &dyn File) -> Result<(Vec<Hole>, Vec<Hole>), LogError> {
+    let until = segment.extent(|extent| extent.next);
+    let mut window = Window::whole(&segment.path, file, STRIDE)?;
+    let holes = scan(&mut window, &segment.header, End::Before(until), &mut |_, _| {})?.extent.holes;
+    let known = segment.extent(|extent| std::mem::replace(&mut extent.holes, holes.clone()));
+    Ok((holes, known))
 }

@@ -141,13 +141,37 @@ pub(super) fn encode_record(record: &NewRecord, out: &mut Vec<u8>) {
     out.put_long(body);
 }
 
-/// The records of a topic's frame. `None` when the payload is not that; its check held, so it was written wrongly.
-pub(super) fn decode_records(frame: &Frame, payload: Bytes) -> Option<Vec<Record>> {
+/// The records of a topic's frame that are wanted. `None` when the payload is not records; its check held, so it was
+/// written wrongly.
+pub(super) fn decode_records(frame: &Frame, payload: Bytes, mut wants: impl FnMut(u64) -> bool) -> Option<Vec<Record>> {
     let mut fields = Fields::new(payload);
-    let decoded = (frame.sequence..frame.next())
-        .map(|sequence| Some(decode_record(&mut fields)?.kept(Sequence::new(sequence), frame.admitted_ms)));
-    let records = decoded.collect::<Option<Vec<_>>>()?;
+    let mut records = Vec::new();
+    for sequence in frame.sequence..frame.next() {
+        if wants(sequence) {
+            records.push(decode_record(&mut fields)?.kept(Sequence::new(sequence), frame.admitted_ms));
+        } else {
+            pass_record(&mut fields)?;
+        }
+    }
     fields.is_empty().then_some(records)
+}
+
+/// Goes past the next record of a payload.
+fn pass_record(fields: &mut Fields) -> Option<()> {
+    let flags = fields.u8()?;
+    if flags & HAS_DEDUPE != 0 {
+        fields.pass_short()?;
+        fields.array::<32>()?;
+    }
+    if flags & HAS_KEY != 0 {
+        fields.pass_short()?;
+    }
+    fields.pass_short()?;
+    for _ in 0..fields.u16()? {
+        fields.pass_short()?;
+        fields.pass_long()?;
+    }
+    fields.pass_long()
 }
 
 /// The next record of a payload.

@@ -112,6 +112,12 @@ pub trait File: Send + Sync {
     fn set_size(&self, size: u64) -> io::Result<()>;
 }
 
+/// Whether an error says that the medium cannot give back what is there, or that the file is shorter than it was: damage,
+/// as far as the bytes asked for are concerned.
+pub(super) fn is_unreadable(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
 /// The machine's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;

@@ -1,11 +1,15 @@
 //! Tests of the engine on disk, by what they are about.
 
+mod crash;
+mod damage;
 mod faults;
+mod flips;
 mod formats;
 mod kill;
 mod model;
 mod restart;
 mod retention;
+mod sim;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +37,12 @@ impl Clock for HandClock {
     fn now_ms(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// A runtime in which time passes only while nothing else can happen, and everything happens in the same order each time.
+fn virtual_time() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).max_blocking_threads(1).build().unwrap()
 }
 
 async fn open(dir: &Path) -> LocalLog {

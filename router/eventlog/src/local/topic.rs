@@ -7,16 +7,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 
 use super::blocking;
 use super::committer::Committer;
 use super::log::SegmentLog;
-use super::record::decode_records;
+use super::record::{Frame, decode_records};
 use crate::lock::lock;
 use crate::record::check_batch;
 use crate::{
-    AppendError, Appended, Bounds, Clock, LogError, NewRecord, Record, Sequence, Topic, TopicConfig, TopicStats,
+    AppendError, Appended, Bounds, Clock, LogError, NewRecord, Record, Sequence, SequenceRange, Topic, TopicConfig,
+    TopicStats,
 };
 use commit::{Append, TopicCommit};
 
@@ -30,6 +32,28 @@ pub(super) struct Shared {
     next: watch::Sender<Sequence>,
     stats: Mutex<TopicStats>,
     clock: Arc<dyn Clock>,
+}
+
+/// Events fewer than this apart are read in one go.
+const NEAR: u64 = 256;
+
+/// Some events of a topic.
+#[derive(Default)]
+pub(super) struct Picked {
+    pub(super) records: Vec<Record>,
+    /// Ranges `first..until` that begin at a wanted event and are gone.
+    pub(super) gone: Vec<(u64, u64)>,
+}
+
+impl Picked {
+    /// What is wanted at or after `until`; what is wanted before is gone.
+    fn pass<'a>(&mut self, wanted: &'a [u64], until: u64) -> &'a [u64] {
+        let after = wanted.partition_point(|sequence| *sequence < until);
+        if let Some(first) = wanted.first().filter(|_| after > 0) {
+            self.gone.push((*first, until));
+        }
+        &wanted[after..]
+    }
 }
 
 /// A topic on disk.
@@ -85,26 +109,15 @@ impl LocalTopic {
     pub(super) fn close(&self) -> Result<(), LogError> {
         self.closed.store(true, Ordering::Release);
         self.committer.close();
-        self.committer.with(TopicCommit::flush)
+        self.committer.with(TopicCommit::close)
     }
 
-    /// Reads on from `from`; also the position to go on from. What is before it and not among the records is lost.
-    /// Blocks.
-    pub(super) fn read_on(
-        &self,
-        from: u64,
-        max_records: usize,
-        max_bytes: usize,
-    ) -> Result<(Vec<Record>, u64), LogError> {
-        let (mut records, mut bytes, mut stopped) = (Vec::new(), 0, None);
-        let reached = self.log.read(from, &mut |frame, payload| {
-            let Some(decoded) = decode_records(frame, payload) else {
-                tracing::error!(topic = %self.name, first = frame.sequence, last = frame.next() - 1, "a frame holds no records");
-                return true;
-            };
-            for record in decoded.into_iter().filter(|record| record.sequence.get() >= from) {
+    /// Reads on from `from`. Blocks.
+    pub(super) fn read_on(&self, from: u64, max_records: usize, max_bytes: usize) -> Result<Vec<Record>, LogError> {
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        self.log.read(from, &mut |frame, payload| {
+            for record in self.decode(frame, payload, |sequence| sequence >= from) {
                 if records.len() >= max_records || bytes >= max_bytes {
-                    stopped = Some(record.sequence.get());
                     return false;
                 }
                 bytes += record.body.len();
@@ -112,7 +125,42 @@ impl LocalTopic {
             }
             true
         })?;
-        Ok((records, stopped.unwrap_or(reached)))
+        Ok(records)
+    }
+
+    /// Reads the events `wanted`, which ascend, until `max_bytes` are reached. Blocks.
+    pub(super) fn pick(&self, wanted: &[u64], max_bytes: usize) -> Result<Picked, LogError> {
+        let (mut picked, mut rest, mut bytes) = (Picked::default(), wanted, 0);
+        while let [first, ..] = *rest {
+            let reached = self.log.read(first, &mut |frame, payload| {
+                rest = picked.pass(rest, frame.sequence);
+                let here = rest.partition_point(|wanted| *wanted < frame.next());
+                let records = self.decode(frame, payload, |sequence| rest[..here].binary_search(&sequence).is_ok());
+                for record in records {
+                    if bytes >= max_bytes {
+                        return false;
+                    }
+                    rest = picked.pass(rest, record.sequence.get());
+                    rest = rest.get(1..).unwrap_or_default();
+                    bytes += record.body.len();
+                    picked.records.push(record);
+                }
+                rest = picked.pass(rest, frame.next());
+                rest.first().is_some_and(|next| next - frame.next() <= NEAR)
+            })?;
+            if bytes >= max_bytes || reached <= first {
+                break;
+            }
+            rest = picked.pass(rest, reached);
+        }
+        Ok(picked)
+    }
+
+    fn decode(&self, frame: &Frame, payload: Bytes, wants: impl FnMut(u64) -> bool) -> Vec<Record> {
+        decode_records(frame, payload, wants).unwrap_or_else(|| {
+            tracing::error!(topic = %self.name, first = frame.sequence, last = frame.next() - 1, "a frame holds no records");
+            Vec::new()
+        })
     }
 
     fn check_open(&self) -> Result<(), LogError> {
@@ -153,7 +201,7 @@ impl Topic for TopicHandle {
     async fn read(&self, from: Sequence, max_records: usize, max_bytes: usize) -> Result<Vec<Record>, LogError> {
         self.0.check_open()?;
         let topic = self.0.clone();
-        let read = move || topic.read_on(from.get(), max_records.max(1), max_bytes.max(1)).map(|(records, _)| records);
+        let read = move || topic.read_on(from.get(), max_records.max(1), max_bytes.max(1));
         blocking(&self.0.name, read).await
     }
 
@@ -187,5 +235,11 @@ impl Topic for TopicHandle {
     fn stats(&self) -> TopicStats {
         let (bytes, segments) = self.0.log.size();
         TopicStats { bytes, segments: segments as u64, quarantined: self.0.log.lost(), ..*lock(&self.0.shared.stats) }
+    }
+
+    fn damaged(&self) -> Vec<SequenceRange> {
+        let range =
+            |(first, until): (u64, u64)| SequenceRange { first: Sequence::new(first), last: Sequence::new(until - 1) };
+        self.0.log.damaged().into_iter().map(range).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! Small files that are replaced as a whole: positions, checkpoints of journals, the format of the data directory.
-//! Separate from segments because nothing is ever appended to them: a reader finds the old content or the new.
+//! Separate from segments because nothing is ever appended to them: a reader finds the old content or the new. Those that
+//! nothing else could replace are a pair, the file and `<name>.copy`, so that damage to one costs nothing.
 //!
 //! ```text
 //!  0  8 bytes  what the file is, for example "weftpos\0"
@@ -15,7 +16,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::fields::{Fields, Put as _};
-use super::storage::Storage;
+use super::storage::{Storage, is_unreadable};
 use crate::LogError;
 
 /// The version these files are written in, and the oldest reader of it.
@@ -30,19 +31,50 @@ pub(super) fn replace(
     magic: [u8; 8],
     content: &[u8],
 ) -> Result<(), LogError> {
-    let path = dir.join(name);
-    let new = dir.join(format!("{name}.new"));
-    let file = storage.create(&new).map_err(LogError::io("create", &new))?;
-    file.write_at(&encode(magic, content), 0).map_err(LogError::io("write", &new))?;
-    file.sync().map_err(LogError::io("sync", &new))?;
-    storage.rename(&new, &path).map_err(LogError::io("replace", &path))?;
+    replace_all(storage, dir, &[name], magic, content)
+}
+
+/// As [`replace`], for a pair.
+pub(super) fn replace_pair(
+    storage: &dyn Storage,
+    dir: &Path,
+    name: &str,
+    magic: [u8; 8],
+    content: &[u8],
+) -> Result<(), LogError> {
+    replace_all(storage, dir, &[name, &copy_of(name)], magic, content)
+}
+
+fn copy_of(name: &str) -> String {
+    format!("{name}.copy")
+}
+
+fn replace_all(
+    storage: &dyn Storage,
+    dir: &Path,
+    names: &[&str],
+    magic: [u8; 8],
+    content: &[u8],
+) -> Result<(), LogError> {
+    let bytes = encode(magic, content);
+    let new = |name: &str| dir.join(format!("{name}.new"));
+    for name in names {
+        let new = new(name);
+        let file = storage.create(&new).map_err(LogError::io("create", &new))?;
+        file.write_at(&bytes, 0).map_err(LogError::io("write", &new))?;
+        file.sync().map_err(LogError::io("sync", &new))?;
+    }
+    for name in names {
+        let path = dir.join(name);
+        storage.rename(&new(name), &path).map_err(LogError::io("replace", &path))?;
+    }
     storage.sync_dir(dir).map_err(LogError::io("sync", dir))
 }
 
 /// The content, `None` if there is no such file.
 ///
 /// # Errors
-/// `NewerFormat`; `Corrupt` when the check fails.
+/// `NewerFormat`; `Corrupt` when the check fails or the disk cannot read it.
 pub(super) fn read(storage: &dyn Storage, path: &Path, magic: [u8; 8]) -> Result<Option<Bytes>, LogError> {
     let file = match storage.open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -50,8 +82,41 @@ pub(super) fn read(storage: &dyn Storage, path: &Path, magic: [u8; 8]) -> Result
     };
     let size = file.size().map_err(LogError::io("read", path))?;
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
-    file.read_at(&mut bytes, 0).map_err(LogError::io("read", path))?;
-    decode(path, magic, bytes.into()).map(Some)
+    match file.read_at(&mut bytes, 0) {
+        Err(error) if is_unreadable(&error) => {
+            Err(LogError::Corrupt { path: path.to_owned(), what: "the disk cannot read it".to_owned() })
+        }
+        read => {
+            read.map_err(LogError::io("read", path))?;
+            decode(path, magic, bytes.into()).map(Some)
+        }
+    }
+}
+
+/// The content of a pair, `None` if there is neither file.
+///
+/// # Errors
+/// As [`read`]; `Corrupt` only if neither file has it.
+pub(super) fn read_pair(
+    storage: &dyn Storage,
+    dir: &Path,
+    name: &str,
+    magic: [u8; 8],
+) -> Result<Option<Bytes>, LogError> {
+    let path = dir.join(name);
+    let found = read(storage, &path, magic);
+    if !matches!(found, Ok(None) | Err(LogError::Corrupt { .. })) {
+        return found;
+    }
+    match (found, read(storage, &dir.join(copy_of(name)), magic)) {
+        (_, Ok(Some(content))) => {
+            tracing::error!(path = %path.display(), "a file is damaged or missing; its copy is used");
+            Ok(Some(content))
+        }
+        (Ok(None), copy) => copy,
+        (found, Ok(None) | Err(LogError::Corrupt { .. })) => found,
+        (_, copy) => copy,
+    }
 }
 
 fn encode(magic: [u8; 8], content: &[u8]) -> Vec<u8> {

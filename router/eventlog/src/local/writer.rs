@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::log::SegmentLog;
+use super::mark::{Known, Mark};
 use super::record::{Found, Frame, Look, look};
 use super::segment::{Extent, HEADER, Header, Segment, file_name};
 use crate::LogError;
@@ -26,6 +27,8 @@ pub(super) struct Layout {
     pub(super) segment_bytes: u64,
     /// Space is reserved in steps of this.
     pub(super) reserve: u64,
+    /// Losing its end must never go unnoticed: it has a mark.
+    pub(super) marked: bool,
 }
 
 /// The writing end of a log.
@@ -38,6 +41,7 @@ pub(super) struct Writer {
     next: u64,
     /// Everything below is synced.
     durable: u64,
+    mark: Option<Mark>,
     pub(super) syncs: u64,
     pub(super) failures: u64,
 }
@@ -47,18 +51,23 @@ impl Writer {
     ///
     /// # Errors
     /// `Io`.
-    pub(super) fn new(log: Arc<SegmentLog>, layout: Layout) -> Result<Self, LogError> {
-        let next = log.next();
+    pub(super) fn new(log: Arc<SegmentLog>, layout: Layout, now_ms: u64) -> Result<Self, LogError> {
+        let (next, known) = (log.next(), log.known);
         // A last segment that ends in damage is not written again.
         let active =
             log.last().filter(|last| last.extent(|extent| extent.holes.iter().all(|hole| hole.resume > hole.offset)));
-        let mut writer = Self { log, layout, active, reserved: 0, next, durable: 1, syncs: 0, failures: 0 };
+        let mark = layout.marked.then(|| Mark::open(log.storage.as_ref(), &log.dir, log.id)).transpose()?;
+        let mut writer = Self { log, layout, active, reserved: 0, next, durable: 1, mark, syncs: 0, failures: 0 };
         if let Some(active) = &writer.active {
             writer.reserved = active.file.size().map_err(LogError::io("read", &active.path))?;
             // What a process wrote before it was killed is not durable yet, and is about to be served.
             active.file.sync().map_err(LogError::io("sync", &active.path))?;
         }
         writer.durable = next;
+        if writer.log.last().is_none() {
+            // All segments are gone; their sequences are not used again.
+            writer.skip_to(known.durable, now_ms)?;
+        }
         Ok(writer)
     }
 
@@ -117,6 +126,44 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes down how far the log is synced.
+    pub(super) fn mark(&mut self) {
+        let known = Known { first: self.log.first(), durable: self.durable };
+        if let Some(mark) = &mut self.mark {
+            mark.write(known);
+        }
+    }
+
+    /// Makes everything written durable, and the mark too.
+    ///
+    /// # Errors
+    /// `Io`: the segment is sealed.
+    pub(super) fn close(&mut self) -> Result<(), LogError> {
+        let flushed = self.flush();
+        self.mark();
+        if let Some(mark) = &self.mark {
+            mark.sync();
+        }
+        flushed
+    }
+
+    /// Removes the oldest segment while another follows it and `goes` says so. How many went.
+    ///
+    /// # Errors
+    /// `Io`; some may be gone.
+    pub(super) fn drop_while(&mut self, mut goes: impl FnMut(&Segment, &Segment) -> bool) -> Result<usize, LogError> {
+        let segments = self.log.segments();
+        let count = segments.windows(2).take_while(|pair| goes(&pair[0], &pair[1])).count();
+        if count > 0 {
+            let known = Known { first: segments[count].header.first, durable: self.durable };
+            if let Some(mark) = &mut self.mark {
+                mark.write_for_good(known);
+            }
+            self.log.drop_oldest(count)?;
+        }
+        Ok(count)
+    }
+
     /// Goes on at `next`, if that is further: a reader has seen sequences that the log has lost, and they must not be
     /// used again.
     ///
@@ -146,10 +193,12 @@ impl Writer {
         }
         self.flush()?;
         // Gives the reserved space back; if that fails nothing is lost but space.
-        if let Err(error) = full.file.set_size(end) {
+        if let Err(error) = full.file.set_size(end).and_then(|()| full.file.sync()) {
             tracing::warn!(log = %self.log.name, path = %full.path.display(), %error, "cannot shorten a full segment");
         }
-        self.begin(now_ms).map(drop)
+        self.begin(now_ms)?;
+        self.mark();
+        Ok(())
     }
 
     fn segment_for(&mut self, size: u64, now_ms: u64) -> Result<Arc<Segment>, LogError> {

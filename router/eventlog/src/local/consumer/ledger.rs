@@ -16,9 +16,9 @@ use crate::{Clock, DeadEvents, LogError, Terminal};
 /// The file name of the position.
 pub(in crate::local) const POSITION: &str = "position";
 /// Settlements are small, and forgotten with the next position.
-const SETTLED: Layout = Layout { segment_bytes: 1 << 20, reserve: 64 << 10 };
+const SETTLED: Layout = Layout { segment_bytes: 1 << 20, reserve: 64 << 10, marked: false };
 /// Failed events are copies of events.
-const COPIES: Layout = Layout { segment_bytes: 8 << 20, reserve: 256 << 10 };
+const COPIES: Layout = Layout { segment_bytes: 8 << 20, reserve: 256 << 10, marked: false };
 /// Bytes of a consumer's dead log; beyond it the oldest entries go. The counters keep counting them.
 const MAX_DEAD_BYTES: u64 = 256 << 20;
 /// Bytes of a consumer's retry log; beyond it no event can be put aside until earlier ones have ended.
@@ -45,9 +45,9 @@ impl Ledger {
         (start, first): (u64, u64),
         (clock, now): (Arc<dyn Clock>, u64),
     ) -> Result<(Self, Progress), LogError> {
-        let (now_ms, path) = (clock.now_ms(), dir.join(POSITION));
+        let now_ms = clock.now_ms();
         storage.create_dir(&dir).map_err(LogError::io("create", &dir))?;
-        let found = match whole::read(storage.as_ref(), &path, MAGIC) {
+        let found = match whole::read_pair(storage.as_ref(), &dir, POSITION, MAGIC) {
             Ok(None) => None,
             Ok(Some(content)) => Some(Position::decode(content, now_ms, now)),
             Err(LogError::Corrupt { .. }) => Some(None),
@@ -86,11 +86,19 @@ impl Ledger {
                 progress.end(sequence, state);
             }
         })?;
+        let mut ranges = Vec::new();
         let dead = open("dead", COPIES, &mut |number, entry| {
             if let Some(dead) = decode_dead(number, entry).filter(|_| number >= marks.dead) {
-                bury(&mut progress, dead.state, &dead.what);
+                match dead.what {
+                    DeadEvents::Range { .. } => ranges.push((dead.state, dead.what)),
+                    DeadEvents::One(_) => bury(&mut progress, dead.state, &dead.what),
+                }
             }
         })?;
+        // Last: a range goes around events that were on lease when it was written, and those ended otherwise later.
+        for (state, what) in ranges {
+            bury(&mut progress, state, &what);
+        }
         storage.sync_dir(&dir).map_err(LogError::io("sync", &dir))?;
         let (consumer, topic) = (consumer.to_owned(), topic.to_owned());
         let ledger = Self { consumer, topic, dir, storage, settled, retries, dead };
@@ -111,7 +119,7 @@ impl Ledger {
 
     /// Replaces the position and forgets what it makes superfluous. Blocks.
     pub(super) fn save(&self, snapshot: &Snapshot) -> Result<(), LogError> {
-        whole::replace(self.storage.as_ref(), &self.dir, POSITION, MAGIC, &snapshot.content)?;
+        whole::replace_pair(self.storage.as_ref(), &self.dir, POSITION, MAGIC, &snapshot.content)?;
         self.settled.forget(snapshot.marks.settled)?;
         self.retries.forget(snapshot.live)?;
         self.dead.trim(MAX_DEAD_BYTES, snapshot.marks.dead)
@@ -130,8 +138,8 @@ impl Ledger {
     }
 
     /// Commits what is queued. Blocks.
-    pub(super) fn close(&self) {
-        [&self.settled, &self.retries, &self.dead].into_iter().for_each(Entries::close);
+    pub(super) fn close(&self) -> Result<(), LogError> {
+        [&self.settled, &self.retries, &self.dead].into_iter().map(Entries::close).fold(Ok(()), Result::and)
     }
 }
 
@@ -166,7 +174,7 @@ pub(in crate::local) fn floors(
 ) -> Result<Vec<(String, Option<String>, u64)>, LogError> {
     let mut names = storage.list(dir).map_err(LogError::io("list", dir))?;
     names.sort_unstable();
-    let floor = |name: String| match whole::read(storage, &dir.join(&name).join(POSITION), MAGIC) {
+    let floor = |name: String| match whole::read_pair(storage, &dir.join(&name), POSITION, MAGIC) {
         Ok(content) => match content.and_then(|content| Position::decode(content, 0, 0)) {
             Some(position) => Ok((position.consumer, Some(position.topic), position.progress.floor)),
             None => Ok((name, None, 0)),

@@ -211,10 +211,7 @@ impl LocalConsumer {
         let flushed = self.flush().await;
         let saved = self.save().await;
         let consumer = self.clone();
-        let ended = blocking(&self.name, move || {
-            consumer.ledger.close();
-            Ok(())
-        });
+        let ended = blocking(&self.name, move || consumer.ledger.close());
         (flushed.and(saved).and(ended.await), self.counters())
     }
 

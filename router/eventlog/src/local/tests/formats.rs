@@ -3,9 +3,8 @@
 
 use std::path::PathBuf;
 
-use super::faults::Faulty;
+use super::sim::SimDisk;
 use super::*;
-use crate::local::segment::file_name;
 use crate::{Counters, LogError, Sequence, Settlement, Start, Terminal, TopicConfig};
 
 /// Golden file, and what it is below a data directory.
@@ -22,13 +21,24 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1").join(name)
 }
 
-async fn open_at(dir: &Path, ms: u64) -> LocalLog {
-    LocalLog::open_with(dir, HandClock::at(ms), Arc::new(Faulty::default())).await.unwrap()
+/// A disk with the salt of the golden files.
+fn disk() -> SimDisk {
+    let disk = SimDisk::default();
+    disk.world().salt = Some(0x5eed);
+    disk
+}
+
+fn path(below: &str) -> PathBuf {
+    Path::new("/log").join(below)
+}
+
+async fn open_at(disk: &SimDisk, ms: u64) -> Result<LocalLog, LogError> {
+    LocalLog::open_with("/log".as_ref(), HandClock::at(ms), Arc::new(disk.clone())).await
 }
 
 /// One of each kind of thing.
-async fn write(dir: &Path) {
-    let log = open_at(dir, 1_700_000_000_000).await;
+async fn write(disk: &SimDisk) {
+    let log = open_at(disk, 1_700_000_000_000).await.unwrap();
     let topic = log.topic("ns/orders", TopicConfig::default()).await.unwrap();
     let consumer = log.consumer("ns/bill", "ns/orders", Start::Beginning).await.unwrap();
     let whole = NewRecord {
@@ -52,14 +62,13 @@ async fn write(dir: &Path) {
     }
     let before = Sequence::new(2);
     log.close().await.unwrap();
-    let log = open_at(dir, 1_700_000_000_000).await;
-    let entries = dir.join(FILES[4].1);
-    let kept = std::fs::read(&entries).unwrap();
+    let log = open_at(disk, 1_700_000_000_000).await.unwrap();
+    let entries = path(FILES[4].1);
+    let kept = disk.get(&entries);
     log.journal("weft/changes").await.unwrap().compact(before, Bytes::from("checkpoint of one")).await.unwrap();
     log.close().await.unwrap();
     // Compaction closes the segment; the golden one is as it was while it was written.
-    std::fs::write(&entries, kept).unwrap();
-    std::fs::remove_file(dir.join("journals/weft+changes/entries").join(file_name(2))).unwrap();
+    disk.put(&entries, &kept);
 }
 
 fn without_reserve(mut bytes: Vec<u8>) -> Vec<u8> {
@@ -70,11 +79,11 @@ fn without_reserve(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn todays_writer_writes_format_1() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path()).await;
-    for (name, path) in FILES {
-        let written = std::fs::read(dir.path().join(path)).unwrap();
-        let written = if path.ends_with(".seg") { without_reserve(written) } else { written };
+    let disk = disk();
+    write(&disk).await;
+    for (name, below) in FILES {
+        let written = disk.get(&path(below));
+        let written = if below.ends_with(".seg") { without_reserve(written) } else { written };
         if std::env::var_os("WEFT_WRITE_GOLDEN").is_some() {
             std::fs::create_dir_all(golden("")).unwrap();
             std::fs::write(golden(name), &written).unwrap();
@@ -84,24 +93,22 @@ async fn todays_writer_writes_format_1() {
 }
 
 /// A data directory made of the golden files.
-fn restore(dir: &Path) {
-    for (name, path) in FILES {
-        let path = dir.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+fn restored() -> SimDisk {
+    let disk = disk();
+    for (name, below) in FILES {
         let mut bytes = std::fs::read(golden(name)).unwrap();
-        if path.extension().is_some() {
+        if below.ends_with(".seg") {
             bytes.resize(bytes.len().next_multiple_of(4_096), 0);
         }
-        std::fs::write(path, bytes).unwrap();
+        disk.put(&path(below), &bytes);
     }
+    disk
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn format_1_is_read() {
-    let dir = tempfile::tempdir().unwrap();
-    restore(dir.path());
     // The retry is due.
-    let log = open_at(dir.path(), 1_700_000_060_000).await;
+    let log = open_at(&restored(), 1_700_000_060_000).await.unwrap();
     let topic = log.topic("ns/orders", TopicConfig::default()).await.unwrap();
     let records = topic.read(Sequence::FIRST, 9, 1 << 20).await.unwrap();
     assert_eq!((records.len(), records[0].subject.as_str(), &records[3].dedupe), (4, "order 1", &numbered(4).dedupe));
@@ -122,23 +129,21 @@ async fn format_1_is_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_format_is_refused_before_anything_is_written() {
-    for (name, path, oldest, crc) in [("segment", FILES[0].1, 10, 60..64), ("position", FILES[1].1, 10, 16..20)] {
-        let dir = tempfile::tempdir().unwrap();
-        restore(dir.path());
-        let path = dir.path().join(path);
-        let mut bytes = std::fs::read(&path).unwrap();
+    for (name, below, oldest, crc) in [("segment", FILES[0].1, 10, 60..64), ("position", FILES[1].1, 10, 16..20)] {
+        let (disk, path) = (restored(), path(below));
+        let mut bytes = disk.get(&path);
         bytes[oldest] = 2;
         let mut check = crc32c::crc32c(&bytes[..crc.start]);
         if name == "position" {
             check = crc32c::crc32c_append(check, &bytes[20..]);
         }
         bytes[crc].copy_from_slice(&check.to_le_bytes());
-        std::fs::write(&path, &bytes).unwrap();
-        let refused = match LocalLog::open(dir.path(), Arc::new(SystemClock)).await {
+        disk.put(&path, &bytes);
+        let refused = match open_at(&disk, 1_700_000_000_000).await {
             Ok(log) => log.topic("ns/orders", TopicConfig::default()).await.err(),
             Err(error) => Some(error),
         };
         assert!(matches!(refused, Some(LogError::NewerFormat { needs: 2, reads: 1, .. })), "{name}: {refused:?}");
-        assert!(std::fs::read(&path).unwrap() == bytes, "{name} was changed");
+        assert!(disk.get(&path) == bytes, "{name} was changed");
     }
 }

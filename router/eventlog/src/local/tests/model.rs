@@ -2,15 +2,14 @@
 //! ended twice, and the books balance at every step, over restarts too.
 //!
 //! Time is virtual: it passes only while nothing else can happen. So a case goes the same way each time, an event that
-//! is never handed out is found at once, and a slow machine is not mistaken for that. Nothing waits for the disk either:
-//! no case loses power.
+//! is never handed out is found at once, and a slow machine is not mistaken for that. The disk is simulated, and loses no power.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::faults::Faulty;
 use super::restart::written;
+use super::sim::SimDisk;
 use super::*;
 use crate::{Counters, SETTLEMENT_DELAY, Settlement, Start, Terminal, TopicConfig};
 
@@ -77,12 +76,11 @@ fn counters(model: &BTreeMap<u64, Expected>) -> Counters {
 }
 
 async fn play(steps: Vec<Step>) {
-    let dir = tempfile::tempdir().unwrap();
+    let disk = SimDisk::default();
     let mut model: BTreeMap<u64, Expected> = BTreeMap::new();
     let mut held: Vec<Lease> = Vec::new();
     let open_all = async || {
-        let disk = Arc::new(Faulty::without_syncs());
-        let log = LocalLog::open_with(dir.path(), Arc::new(SystemClock), disk).await.unwrap();
+        let log = LocalLog::open_with("/log".as_ref(), Arc::new(SystemClock), Arc::new(disk.reborn())).await.unwrap();
         let topic = log.topic("ns/t", TopicConfig::default()).await.unwrap();
         let consumer = log.consumer("ns/c", "ns/t", Start::Beginning).await.unwrap();
         (log, topic, consumer)
@@ -160,7 +158,6 @@ proptest! {
 
     #[test]
     fn the_books_balance(steps in proptest::collection::vec(step(), 1..60)) {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_all().start_paused(true).build().unwrap().block_on(play(steps));
+        virtual_time().block_on(play(steps));
     }
 }

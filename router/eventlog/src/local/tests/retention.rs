@@ -88,6 +88,34 @@ async fn what_is_dropped_expires_and_is_named_once() {
     assert_eq!(consumer.counters(), counters);
 }
 
+/// A range that is gone goes around what is on lease, also when the log of it is read again after a kill.
+#[tokio::test(start_paused = true)]
+async fn what_ended_within_a_range_that_expired_keeps_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = LocalLog::open(dir.path(), HandClock::at(1_000_000)).await.unwrap();
+    let topic = log.topic("ns/t", small(WhenFull::DropOldest)).await.unwrap();
+    let consumer = log.consumer("ns/c", "ns/t", Start::Beginning).await.unwrap();
+    fill(topic.as_ref(), 0, 6).await.unwrap();
+    let held = lease(consumer.as_ref(), 4).await;
+    // 1 and 3 are free again, around 2 and 4.
+    consumer.release(&held[0]);
+    consumer.release(&held[2]);
+    fill(topic.as_ref(), 6, 94).await.unwrap();
+    let next = lease(consumer.as_ref(), 1_000).await;
+    let first = topic.bounds().first.get();
+    assert!(first > 6 && next[0].record.sequence.get() == first);
+    let dead = Settlement::Dead { state: Terminal::Dead, cause: vec![] };
+    consumer.settle(&held[1], dead).await.unwrap();
+    consumer.settle(&held[3], Settlement::Retry { due_ms: 0, cause: vec![], counted: true }).await.unwrap();
+    let counters = consumer.counters();
+    assert_eq!((counters.dead, counters.expired), (1, first - 1 - 2));
+    drop((topic, consumer, log));
+    let log = LocalLog::open(dir.path(), HandClock::at(1_000_000)).await.unwrap();
+    log.topic("ns/t", small(WhenFull::DropOldest)).await.unwrap();
+    let consumer = log.consumer("ns/c", "ns/t", Start::Beginning).await.unwrap();
+    assert_eq!(consumer.counters(), counters);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_old_goes_by_whole_segments_but_never_the_active_one() {
     let dir = tempfile::tempdir().unwrap();

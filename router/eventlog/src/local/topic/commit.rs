@@ -18,8 +18,7 @@ use crate::{
     Accepted, AppendError, Appended, Durability, Durable, LogError, NewRecord, Relaxed, Sequence, TopicConfig, WhenFull,
 };
 
-/// Bytes of segments: below the lower bound a segment would be mostly header, above the upper recovery would hold too
-/// much in memory.
+/// Bytes of segments: below the lower bound a segment would be mostly header, above the upper retention would be coarse.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 16 << 10..=256 << 20;
 /// A topic has at least so many segments when it is full, so that a part of it can go.
 const SEGMENTS_PER_TOPIC: u64 = 4;
@@ -48,13 +47,14 @@ pub(super) struct TopicCommit {
 impl TopicCommit {
     pub(super) fn new(log: Arc<SegmentLog>, shared: Arc<Shared>, seen: Seen) -> Result<Self, LogError> {
         let layout = layout(&lock(&shared.config));
-        Ok(Self { writer: Writer::new(log, layout)?, shared, seen })
+        let writer = Writer::new(log, layout, shared.clock.now_ms())?;
+        Ok(Self { writer, shared, seen })
     }
 
-    pub(super) fn flush(&mut self) -> Result<(), LogError> {
-        let flushed = self.writer.flush();
+    pub(super) fn close(&mut self) -> Result<(), LogError> {
+        let closed = self.writer.close();
         self.count();
-        flushed
+        closed
     }
 
     pub(super) fn skip_to(&mut self, next: u64) -> Result<(), LogError> {
@@ -65,7 +65,9 @@ impl TopicCommit {
 
     pub(super) fn tend(&mut self) {
         // A failed sync has been logged and has sealed the segment.
-        let _sealed = self.flush();
+        let _sealed = self.writer.flush();
+        self.writer.mark();
+        self.count();
         let config = lock(&self.shared.config).clone();
         self.retain(&config, self.shared.clock.now_ms());
     }
@@ -150,7 +152,7 @@ impl TopicCommit {
         let (age_ms, needed) = (millis(config.retention_age), self.needed());
         let log = self.writer.log.clone();
         let mut bytes = log.size().0;
-        let dropped = log.drop_while(|oldest, next| {
+        let dropped = self.writer.drop_while(|oldest, next| {
             let (newest_ms, size) = oldest.extent(|extent| (extent.newest_ms, extent.end));
             let aged = newest_ms.saturating_add(age_ms) < now_ms;
             let free = config.full == WhenFull::DropOldest || needed >= next.header.first;
@@ -196,12 +198,12 @@ impl Commit for TopicCommit {
 fn layout(config: &TopicConfig) -> Layout {
     let segment = config.segment_bytes.min(config.retention_bytes / SEGMENTS_PER_TOPIC);
     let segment_bytes = segment.clamp(*SEGMENT_BYTES.start(), *SEGMENT_BYTES.end());
-    Layout { segment_bytes, reserve: RESERVE.min(segment_bytes) }
+    Layout { segment_bytes, reserve: RESERVE.min(segment_bytes), marked: true }
 }
 
 /// Enters the records of a frame that was found at opening.
 pub(super) fn remember(seen: &mut Seen, frame: &Frame, payload: &[u8]) {
-    let records = decode_records(frame, Bytes::copy_from_slice(payload)).unwrap_or_default();
+    let records = decode_records(frame, Bytes::copy_from_slice(payload), |_| true).unwrap_or_default();
     for record in records {
         if let Some(dedupe) = &record.dedupe {
             seen.insert(dedupe, record.sequence, record.admitted_ms);
