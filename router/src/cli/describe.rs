@@ -104,6 +104,7 @@ fn topic(resource: &Value, spec: &Value) -> Vec<Section> {
         ("first sequence", "/status/first"),
         ("next sequence", "/status/next"),
         ("deduplicated", "/status/deduplicated"),
+        ("damaged", "/status/damaged"),
     ];
     let durability = match text(spec, "/durability").as_deref() {
         Some("relaxed") => "relaxed: an accepted event may be lost with the node".to_owned(),

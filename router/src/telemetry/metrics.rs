@@ -42,6 +42,7 @@ pub struct Metrics {
     function_instances: IntGaugeVec,
     triggers: Triggers,
     topic_deduplicated: IntCounterVec,
+    topic_damaged: IntGaugeVec,
     scrape: Mutex<()>,
 }
 
@@ -101,6 +102,11 @@ impl Metrics {
                 &["namespace", "topic"],
             )?,
             triggers: Triggers::new(&registry)?,
+            topic_damaged: gauge(
+                "weft_topic_events_damaged",
+                "Events that the disk has lost; describe and the log name them.",
+                &["namespace", "topic"],
+            )?,
             scrape: Mutex::default(),
             registry,
         })
@@ -188,9 +194,11 @@ impl Metrics {
 
     fn read_topics(&self, snapshot: &Snapshot) {
         self.topic_deduplicated.reset();
+        self.topic_damaged.reset();
         for (name, topic) in &snapshot.topics {
-            let counter = self.topic_deduplicated.with_label_values(&[name.namespace.as_str(), name.name.as_str()]);
-            counter.inc_by(topic.log.stats().deduplicated);
+            let (labels, stats) = ([name.namespace.as_str(), name.name.as_str()], topic.log.stats());
+            self.topic_deduplicated.with_label_values(&labels).inc_by(stats.deduplicated);
+            self.topic_damaged.with_label_values(&labels).set(i64::try_from(stats.quarantined).unwrap_or(i64::MAX));
         }
     }
 }
