@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::accepted::Sequence;
+use crate::local::is_full;
 
 /// Why an operation of the log failed. Cheap to clone: every waiter of one failed commit gets the same.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -94,8 +95,7 @@ impl LogError {
 
     /// Whether the disk is full (or a quota reached): the log goes on by itself once there is space.
     pub fn is_out_of_space(&self) -> bool {
-        matches!(self, Self::Io { source, .. }
-            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+        matches!(self, Self::Io { source, .. } if is_full(source))
     }
 }
 

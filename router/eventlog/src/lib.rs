@@ -184,6 +184,8 @@ pub struct TopicStats {
     pub syncs: u64,
     /// Commits that failed; each sealed a segment.
     pub failed_commits: u64,
+    /// The last append was refused because the disk is full. It goes on by itself once there is space.
+    pub out_of_space: bool,
     /// Records known to be damaged. Not zero: [`Topic::damaged`] and the log name them.
     pub quarantined: u64,
 }

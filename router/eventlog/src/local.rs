@@ -9,6 +9,7 @@
 //!     journals/<name>/checkpoint     see journal.rs
 //!                     entries/
 //!     trash/                         what is being deleted; emptied at open
+//!     reserve                        see space.rs
 //! ```
 
 mod committer;
@@ -21,6 +22,7 @@ mod mark;
 mod record;
 mod recovery;
 mod segment;
+mod space;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,8 @@ use crate::record::check_name;
 use crate::{Clock, Consumer, Counters, EventLog, Journal, LogError, Start, Topic, TopicConfig};
 use consumer::LocalConsumer;
 use journal::{JournalHandle, LocalJournal};
+use space::Space;
+pub(crate) use storage::is_full;
 pub use storage::{Disk, File, Storage};
 use topic::{LocalTopic, TopicHandle};
 
@@ -58,6 +62,7 @@ pub struct LocalLog {
     clock: Arc<dyn Clock>,
     epoch: Instant,
     rooms: Arc<tokio::sync::Mutex<Rooms>>,
+    space: Arc<Space>,
     /// Given up by `close`.
     held: Mutex<Option<Box<dyn Send + Sync>>>,
     trashed: AtomicU64,
@@ -88,12 +93,12 @@ impl LocalLog {
     /// As there.
     pub async fn open_with(dir: &Path, clock: Arc<dyn Clock>, storage: Arc<dyn Storage>) -> Result<Self, LogError> {
         let (root, disk) = (dir.to_owned(), storage.clone());
-        let opened = blocking("the log", move || prepare(&root, disk.as_ref())).await?;
-        let (held, sleeping) = opened;
+        let (held, space, sleeping) = blocking("the log", move || prepare(&root, &disk)).await?;
         let rooms = Arc::new(tokio::sync::Mutex::new(Rooms { sleeping, ..Rooms::default() }));
-        tokio::spawn(tend(Arc::downgrade(&rooms)));
+        let space = Arc::new(space);
+        tokio::spawn(tend(Arc::downgrade(&rooms), space.clone()));
         let (held, trashed) = (Mutex::new(Some(held)), AtomicU64::new(0));
-        Ok(Self { root: dir.to_owned(), storage, clock, epoch: Instant::now(), rooms, held, trashed })
+        Ok(Self { root: dir.to_owned(), storage, clock, epoch: Instant::now(), rooms, space, held, trashed })
     }
 
     async fn rooms(&self) -> Result<tokio::sync::MutexGuard<'_, Rooms>, LogError> {
@@ -131,8 +136,12 @@ async fn blocking<T: Send + 'static>(
 
 type Sleeping = HashMap<String, (Option<String>, u64)>;
 
-/// Locks the directory, checks its format, empties the trash, and looks who needs what.
-fn prepare(root: &Path, storage: &dyn Storage) -> Result<(Box<dyn Send + Sync>, Sleeping), LogError> {
+/// The directory's lock.
+type Held = Box<dyn Send + Sync>;
+
+/// Locks the directory, checks its format, empties the trash, keeps some space, and looks who needs what.
+fn prepare(root: &Path, disk: &Arc<dyn Storage>) -> Result<(Held, Space, Sleeping), LogError> {
+    let storage = disk.as_ref();
     storage.create_dir(root).map_err(LogError::io("create", root))?;
     let lock = root.join("lock");
     let held = storage.lock(&lock).map_err(LogError::io("lock", &lock))?;
@@ -150,14 +159,15 @@ fn prepare(root: &Path, storage: &dyn Storage) -> Result<(Box<dyn Send + Sync>, 
         let dir = root.join(name);
         storage.create_dir(&dir).map_err(LogError::io("create", &dir))?;
     }
-    storage.sync_dir(root).map_err(LogError::io("sync", root))?;
     let trash = root.join("trash");
     for name in storage.list(&trash).map_err(LogError::io("list", &trash))? {
         let gone = trash.join(name);
         storage.remove_dir(&gone).map_err(LogError::io("delete", &gone))?;
     }
+    let space = Space::open(disk.clone(), root)?;
+    storage.sync_dir(root).map_err(LogError::io("sync", root))?;
     let sleeping = consumer::floors(storage, &root.join("consumers"))?;
-    Ok((held, sleeping.into_iter().map(|(name, topic, floor)| (name, (topic, floor))).collect()))
+    Ok((held, space, sleeping.into_iter().map(|(name, topic, floor)| (name, (topic, floor))).collect()))
 }
 
 /// Makes the directory itself survive a loss of power, which takes a sync of each one above it that may be new.
@@ -174,8 +184,8 @@ fn sync_above(storage: &dyn Storage, root: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Tends topics and journals until the log is gone or closed.
-async fn tend(rooms: Weak<tokio::sync::Mutex<Rooms>>) {
+/// Tends topics, journals and the reserve until the log is gone or closed.
+async fn tend(rooms: Weak<tokio::sync::Mutex<Rooms>>, space: Arc<Space>) {
     loop {
         tokio::time::sleep(TEND_EVERY).await;
         let Some(rooms) = rooms.upgrade() else { return };
@@ -186,7 +196,9 @@ async fn tend(rooms: Weak<tokio::sync::Mutex<Rooms>>) {
         let topics: Vec<_> = rooms.topics.values().cloned().collect();
         let journals: Vec<_> = rooms.journals.values().cloned().collect();
         drop(rooms);
+        let space = space.clone();
         let tended = blocking("the log", move || {
+            space.tend();
             topics.iter().for_each(|topic| topic.tend());
             journals.iter().for_each(|journal| journal.tend());
             Ok(())
@@ -220,10 +232,11 @@ impl EventLog for LocalLog {
             topic.configure(config);
             return Ok(Arc::new(TopicHandle(topic.clone())));
         }
-        let (storage, clock, parent) = (self.storage.clone(), self.clock.clone(), self.root.join("topics"));
+        let (storage, space) = (self.storage.clone(), self.space.clone());
+        let (clock, parent) = (self.clock.clone(), self.root.join("topics"));
         let (dir, title) = (parent.join(part(name)), name.to_owned());
         let open = move || {
-            let topic = LocalTopic::open(storage.clone(), dir, &title, config, clock)?;
+            let topic = LocalTopic::open(storage.clone(), dir, &title, config, (clock, space))?;
             storage.sync_dir(&parent).map_err(LogError::io("sync", &parent))?;
             Ok(Arc::new(topic))
         };
@@ -262,11 +275,11 @@ impl EventLog for LocalLog {
             return Ok(consumer.handle());
         }
         let topic = rooms.topics.get(topic).cloned().ok_or_else(missing)?;
-        let (storage, times, parent) =
-            (self.storage.clone(), (self.clock.clone(), self.epoch), self.root.join("consumers"));
+        let (storage, space) = (self.storage.clone(), self.space.clone());
+        let (times, parent) = ((self.clock.clone(), self.epoch), self.root.join("consumers"));
         let (dir, title) = (parent.join(part(name)), name.to_owned());
         let open = move || {
-            let consumer = LocalConsumer::open(storage.clone(), dir, &title, topic, start, times)?;
+            let consumer = LocalConsumer::open((storage.clone(), space), dir, &title, topic, start, times)?;
             storage.sync_dir(&parent).map_err(LogError::io("sync", &parent))?;
             Ok(Arc::new(consumer))
         };

@@ -105,6 +105,7 @@ fn topic(resource: &Value, spec: &Value) -> Vec<Section> {
         ("next sequence", "/status/next"),
         ("deduplicated", "/status/deduplicated"),
         ("damaged", "/status/damaged"),
+        ("refuses events", "/status/refuses"),
     ];
     let durability = match text(spec, "/durability").as_deref() {
         Some("relaxed") => "relaxed: an accepted event may be lost with the node".to_owned(),

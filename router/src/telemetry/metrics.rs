@@ -43,6 +43,7 @@ pub struct Metrics {
     triggers: Triggers,
     topic_deduplicated: IntCounterVec,
     topic_damaged: IntGaugeVec,
+    topic_out_of_space: IntGaugeVec,
     scrape: Mutex<()>,
 }
 
@@ -105,6 +106,11 @@ impl Metrics {
             topic_damaged: gauge(
                 "weft_topic_events_damaged",
                 "Events that the disk has lost; describe and the log name them.",
+                &["namespace", "topic"],
+            )?,
+            topic_out_of_space: gauge(
+                "weft_topic_out_of_space",
+                "1 while no events are taken in because the disk is full.",
                 &["namespace", "topic"],
             )?,
             scrape: Mutex::default(),
@@ -195,10 +201,12 @@ impl Metrics {
     fn read_topics(&self, snapshot: &Snapshot) {
         self.topic_deduplicated.reset();
         self.topic_damaged.reset();
+        self.topic_out_of_space.reset();
         for (name, topic) in &snapshot.topics {
             let (labels, stats) = ([name.namespace.as_str(), name.name.as_str()], topic.log.stats());
             self.topic_deduplicated.with_label_values(&labels).inc_by(stats.deduplicated);
             self.topic_damaged.with_label_values(&labels).set(i64::try_from(stats.quarantined).unwrap_or(i64::MAX));
+            self.topic_out_of_space.with_label_values(&labels).set(i64::from(stats.out_of_space));
         }
     }
 }

@@ -19,6 +19,7 @@ use tokio::sync::{Notify, RwLock, watch};
 use tokio::time::Instant;
 
 use super::blocking;
+use super::space::Space;
 use super::storage::Storage;
 use super::topic::LocalTopic;
 use crate::lock::lock;
@@ -83,7 +84,7 @@ struct Fetched {
 impl LocalConsumer {
     /// Opens or creates it. Blocks.
     pub(super) fn open(
-        storage: Arc<dyn Storage>,
+        disk: (Arc<dyn Storage>, Arc<Space>),
         dir: std::path::PathBuf,
         name: &str,
         topic: Arc<LocalTopic>,
@@ -99,7 +100,7 @@ impl LocalConsumer {
         let topic_name = super::topic::TopicHandle(topic.clone()).name().to_owned();
         let now = super::topic::millis(epoch.elapsed());
         let names = (name, topic_name.as_str());
-        let (ledger, progress) = Ledger::open(storage, dir, names, (start, first), (clock.clone(), now))?;
+        let (ledger, progress) = Ledger::open(disk, dir, names, (start, first), (clock.clone(), now))?;
         // Sequences this consumer has dealt with must not be used again, even if the topic has lost them.
         topic.skip_to(progress.passed.iter().last().map_or(progress.floor, |(_, until)| until))?;
         let floor = Arc::new(AtomicU64::new(progress.floor));

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::committer::{Commit, Committer};
 use super::log::SegmentLog;
 use super::record::Frame;
+use super::space::Space;
 use super::storage::Storage;
 use super::writer::{Draft, Layout, Writer};
 use crate::{Clock, LogError};
@@ -28,16 +29,18 @@ struct Entry {
 struct EntryCommit {
     writer: Writer,
     clock: Arc<dyn Clock>,
+    /// What may be spent on an entry when the disk is full.
+    space: Option<Arc<Space>>,
 }
 
 impl Entries {
-    /// Opens or creates it; `visit` sees each entry. Blocks.
+    /// Opens or creates it; `visit` sees each entry. What is written here may use the space that is kept. Blocks.
     pub(super) fn open(
         storage: Arc<dyn Storage>,
         dir: PathBuf,
         name: String,
         layout: Layout,
-        clock: Arc<dyn Clock>,
+        (clock, space): (Arc<dyn Clock>, Option<Arc<Space>>),
         visit: &mut dyn FnMut(u64, Bytes),
     ) -> Result<Self, LogError> {
         let log = SegmentLog::open(storage, dir, name.clone(), &mut |found, payload| {
@@ -45,7 +48,7 @@ impl Entries {
         })?;
         let log = Arc::new(log);
         let writer = Writer::new(log.clone(), layout, clock.now_ms())?;
-        Ok(Self { log, committer: Committer::new(name, EntryCommit { writer, clock }) })
+        Ok(Self { log, committer: Committer::new(name, EntryCommit { writer, clock, space }) })
     }
 
     /// Appends an entry; its sequence, once it is durable.
@@ -107,7 +110,15 @@ impl EntryCommit {
         let (drafts, answers): (Vec<_>, Vec<_>) =
             group.into_iter().map(|Entry { payload, answer }| (Draft { count: 1, payload }, answer)).unzip();
         let first = self.writer.next();
-        let outcome = self.writer.commit(&drafts, self.clock.now_ms(), true);
+        self.writer.frugal = self.space.as_ref().is_some_and(|space| space.is_spent());
+        let mut outcome = self.writer.commit(&drafts, self.clock.now_ms(), true);
+        if let (Err(error), Some(space)) = (&outcome, &self.space)
+            && error.is_out_of_space()
+            && space.spend()
+        {
+            self.writer.frugal = true;
+            outcome = self.writer.commit(&drafts, self.clock.now_ms(), true);
+        }
         for (sequence, answer) in (first..).zip(answers) {
             // Whoever asked may be gone.
             drop(answer.send(outcome.clone().map(|()| sequence)));

@@ -41,7 +41,7 @@ impl LocalJournal {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
         let log = format!("journals/{name}");
-        let entries = Entries::open(storage.clone(), dir.join("entries"), log, LAYOUT, clock, &mut |_, _| {})?;
+        let entries = Entries::open(storage.clone(), dir.join("entries"), log, LAYOUT, (clock, None), &mut |_, _| {})?;
         storage.sync_dir(&dir).map_err(LogError::io("sync", &dir))?;
         let (compacting, closed) = (std::sync::Mutex::default(), AtomicBool::new(false));
         Ok(Self { name: name.to_owned(), dir, storage, entries, compacting, closed })

@@ -66,6 +66,12 @@ pub trait Storage: Send + Sync {
     /// The operating system's.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
 
+    /// Bytes of the file system that a directory is on, free or not.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn capacity(&self, dir: &Path) -> io::Result<u64>;
+
     /// A random number for a new segment, see `segment.rs`.
     ///
     /// # Errors
@@ -118,6 +124,11 @@ pub(super) fn is_unreadable(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
+/// Whether an error says that there is no space left for what was asked.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// The machine's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
@@ -168,6 +179,11 @@ impl Storage for Disk {
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    fn capacity(&self, dir: &Path) -> io::Result<u64> {
+        let system = rustix::fs::statvfs(dir)?;
+        Ok(system.f_blocks.saturating_mul(system.f_frsize))
     }
 
     fn salt(&self) -> io::Result<u32> {

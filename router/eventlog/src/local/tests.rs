@@ -5,6 +5,7 @@ mod damage;
 mod faults;
 mod flips;
 mod formats;
+mod full;
 mod kill;
 mod model;
 mod restart;

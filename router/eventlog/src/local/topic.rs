@@ -14,6 +14,7 @@ use super::blocking;
 use super::committer::Committer;
 use super::log::SegmentLog;
 use super::record::{Frame, decode_records};
+use super::space::Space;
 use crate::lock::lock;
 use crate::record::check_batch;
 use crate::{
@@ -72,7 +73,7 @@ impl LocalTopic {
         dir: std::path::PathBuf,
         name: &str,
         config: TopicConfig,
-        clock: Arc<dyn Clock>,
+        (clock, space): (Arc<dyn Clock>, Arc<Space>),
     ) -> Result<Self, LogError> {
         let window_from = clock.now_ms().saturating_sub(millis(config.dedupe_window));
         let mut seen = crate::dedupe::Seen::default();
@@ -85,7 +86,7 @@ impl LocalTopic {
         let next = watch::Sender::new(Sequence::new(log.next()));
         let (config, floors, stats) = (Mutex::new(config), Mutex::default(), Mutex::default());
         let shared = Arc::new(Shared { config, floors, next, stats, clock });
-        let commit = TopicCommit::new(log.clone(), shared.clone(), seen)?;
+        let commit = TopicCommit::new(log.clone(), shared.clone(), seen, space)?;
         let committer = Committer::new(name.to_owned(), commit);
         Ok(Self { name: name.to_owned(), log, shared, committer, closed: AtomicBool::new(false) })
     }

@@ -11,6 +11,7 @@ use super::log::SegmentLog;
 use super::mark::{Known, Mark};
 use super::record::{Found, Frame, Look, look};
 use super::segment::{Extent, HEADER, Header, Segment, file_name};
+use super::storage::{File, is_full};
 use crate::LogError;
 
 /// What a frame is made from.
@@ -35,6 +36,8 @@ pub(super) struct Layout {
 pub(super) struct Writer {
     pub(super) log: Arc<SegmentLog>,
     pub(super) layout: Layout,
+    /// Space is short: none is reserved ahead.
+    pub(super) frugal: bool,
     active: Option<Arc<Segment>>,
     /// How far the active segment's space is reserved.
     reserved: u64,
@@ -57,7 +60,9 @@ impl Writer {
         let active =
             log.last().filter(|last| last.extent(|extent| extent.holes.iter().all(|hole| hole.resume > hole.offset)));
         let mark = layout.marked.then(|| Mark::open(log.storage.as_ref(), &log.dir, log.id)).transpose()?;
-        let mut writer = Self { log, layout, active, reserved: 0, next, durable: 1, mark, syncs: 0, failures: 0 };
+        let (reserved, durable) = (0, 1);
+        let mut writer =
+            Self { log, layout, frugal: false, active, reserved, next, durable, mark, syncs: 0, failures: 0 };
         if let Some(active) = &writer.active {
             writer.reserved = active.file.size().map_err(LogError::io("read", &active.path))?;
             // What a process wrote before it was killed is not durable yet, and is about to be served.
@@ -228,11 +233,20 @@ impl Writer {
 
     fn reserve(&mut self, segment: &Segment, end: u64) -> Result<(), LogError> {
         if end > self.reserved {
-            let step = self.layout.reserve.max(end - self.reserved);
-            segment.file.allocate(self.reserved, step).map_err(LogError::io("reserve space in", &segment.path))?;
-            self.reserved += step;
+            let least = end - self.reserved;
+            let step = self.allocate(segment.file.as_ref(), self.reserved, least);
+            self.reserved += step.map_err(LogError::io("reserve space in", &segment.path))?;
         }
         Ok(())
+    }
+
+    /// Reserves a step from `from` on or, when there is no space for that, `least` bytes; how many.
+    fn allocate(&self, file: &dyn File, from: u64, least: u64) -> std::io::Result<u64> {
+        let step = if self.frugal { least } else { self.layout.reserve.max(least) };
+        match file.allocate(from, step) {
+            Err(error) if is_full(&error) && least < step => file.allocate(from, least).map(|()| least),
+            done => done.map(|()| step),
+        }
     }
 
     fn sync(&mut self, segment: &Arc<Segment>) -> Result<(), LogError> {
@@ -262,20 +276,24 @@ impl Writer {
         let storage = self.log.storage.clone();
         let salt = storage.salt().map_err(LogError::io("choose a salt for", &path))?;
         let header = Header { salt, log: self.log.id, ordinal, first: self.next, created_ms: now_ms, previous };
-        let reserved = self.layout.reserve.max(HEADER as u64);
         let file = storage.create(&path).map_err(LogError::io("create", &path))?;
-        let made = file
-            .allocate(0, reserved)
-            .and_then(|()| file.write_at(&header.encode(), 0))
-            .and_then(|()| file.sync())
-            .and_then(|()| storage.sync_dir(&self.log.dir));
-        if let Err(error) = made {
-            // A leftover would be replaced by the next attempt and put aside by a restart; it only takes space.
-            storage
-                .remove(&path)
-                .unwrap_or_else(|error| tracing::warn!(path = %path.display(), %error, "cannot remove"));
-            return Err(LogError::io("begin", &path)(error));
-        }
+        let least = HEADER as u64;
+        let made = self.allocate(file.as_ref(), 0, least).and_then(|reserved| {
+            file.write_at(&header.encode(), 0)?;
+            file.sync()?;
+            storage.sync_dir(&self.log.dir)?;
+            Ok(reserved)
+        });
+        let reserved = match made {
+            Ok(reserved) => reserved,
+            Err(error) => {
+                // A leftover would be replaced by the next attempt and removed by a restart; it only takes space.
+                storage
+                    .remove(&path)
+                    .unwrap_or_else(|error| tracing::warn!(path = %path.display(), %error, "cannot remove"));
+                return Err(LogError::io("begin", &path)(error));
+            }
+        };
         let extent = Extent::new(self.next, previous, now_ms);
         let segment = Arc::new(Segment::new(header, path, file, extent));
         self.log.push(segment.clone());

@@ -93,6 +93,9 @@ fn of_topic(state: &AdminState, view: &View, topic: &Topic) -> Value {
         status["bytes"] = stats.bytes.into();
         status["segments"] = stats.segments.into();
         status["deduplicated"] = stats.deduplicated.into();
+        if stats.out_of_space {
+            status["refuses"] = "the disk is full".into();
+        }
         let damaged: Vec<String> = deployed.log.damaged().iter().map(ToString::to_string).collect();
         if !damaged.is_empty() {
             status["damaged"] = damaged.into();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::entry::{Failure, decode_dead, decode_settled};
 use super::position::{MAGIC, Marks, Position};
 use crate::local::entries::Entries;
+use crate::local::space::Space;
 use crate::local::storage::Storage;
 use crate::local::whole;
 use crate::local::writer::Layout;
@@ -30,6 +31,7 @@ pub(super) struct Ledger {
     topic: String,
     dir: PathBuf,
     storage: Arc<dyn Storage>,
+    space: Arc<Space>,
     pub(super) settled: Entries,
     pub(super) retries: Entries,
     pub(super) dead: Entries,
@@ -39,7 +41,7 @@ impl Ledger {
     /// Opens the files of a consumer, or creates it at `start`. `first` is the oldest record of the topic: where a
     /// consumer begins again if its position is damaged, for delivering twice is better than not at all. Blocks.
     pub(super) fn open(
-        storage: Arc<dyn Storage>,
+        (storage, space): (Arc<dyn Storage>, Arc<Space>),
         dir: PathBuf,
         (consumer, topic): (&str, &str),
         (start, first): (u64, u64),
@@ -70,7 +72,7 @@ impl Ledger {
         };
         let open = |kind: &str, layout, visit: &mut dyn FnMut(u64, bytes::Bytes)| {
             let name = format!("consumers/{consumer}/{kind}");
-            Entries::open(storage.clone(), dir.join(kind), name, layout, clock.clone(), visit)
+            Entries::open(storage.clone(), dir.join(kind), name, layout, (clock.clone(), Some(space.clone())), visit)
         };
         let retries = open("retries", COPIES, &mut |number, entry| {
             if let Some(failure) = Failure::decode(entry).filter(|_| number >= marks.retries) {
@@ -101,7 +103,7 @@ impl Ledger {
         }
         storage.sync_dir(&dir).map_err(LogError::io("sync", &dir))?;
         let (consumer, topic) = (consumer.to_owned(), topic.to_owned());
-        let ledger = Self { consumer, topic, dir, storage, settled, retries, dead };
+        let ledger = Self { consumer, topic, dir, storage, space, settled, retries, dead };
         if !known {
             ledger.save(&ledger.snapshot(&progress))?;
         }
@@ -119,7 +121,11 @@ impl Ledger {
 
     /// Replaces the position and forgets what it makes superfluous. Blocks.
     pub(super) fn save(&self, snapshot: &Snapshot) -> Result<(), LogError> {
-        whole::replace_pair(self.storage.as_ref(), &self.dir, POSITION, MAGIC, &snapshot.content)?;
+        let replace = || whole::replace_pair(self.storage.as_ref(), &self.dir, POSITION, MAGIC, &snapshot.content);
+        match replace() {
+            Err(error) if error.is_out_of_space() && self.space.spend() => replace()?,
+            replaced => replaced?,
+        }
         self.settled.forget(snapshot.marks.settled)?;
         self.retries.forget(snapshot.live)?;
         self.dead.trim(MAX_DEAD_BYTES, snapshot.marks.dead)

@@ -20,10 +20,10 @@ use super::sim::crash::Crash;
 const STATES: u64 = 50_000;
 const STATES_FULL: u64 = 1_000_000;
 /// The states of one picture that are tried, of histories written by hand and by chance; of more than these, a sample.
-const MOST_PER_PICTURE: [u64; 2] = [1_024, 128];
+const MOST_PER_PICTURE: [u64; 2] = [512, 128];
 const MOST_PER_PICTURE_FULL: [u64; 2] = [16_384, 1_024];
 /// One of so many recoveries is interrupted itself.
-const INTERRUPT_ONE_OF: u64 = 256;
+const INTERRUPT_ONE_OF: u64 = 512;
 /// The states of one picture of a recovery that are tried.
 const MOST_PER_INTERRUPTION: u64 = 8;
 

@@ -172,6 +172,11 @@ impl SimDisk {
         world.files.get_mut(&ino).unwrap().flip(bit);
     }
 
+    /// Bytes that all files take.
+    pub(super) fn taken(&self) -> u64 {
+        self.world().taken(Ino::MAX)
+    }
+
     /// All files, with their paths.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let world = self.world();
@@ -212,12 +217,17 @@ impl World {
         self.faults.syncs_fail
     }
 
+    /// Bytes that all files but one take.
+    fn taken(&self, but: Ino) -> u64 {
+        let named = self.tree.paths();
+        let others = self.files.iter().filter(|(ino, _)| **ino != but && named.contains_key(ino));
+        others.map(|(_, content)| content.allocated).sum()
+    }
+
     /// Whether a file that is to take `allocated` bytes fits.
     fn check_space(&self, ino: Ino, allocated: u64) -> io::Result<()> {
         let Some(space) = self.faults.space else { return Ok(()) };
-        let named = self.tree.paths();
-        let others = self.files.iter().filter(|(other, _)| **other != ino && named.contains_key(other));
-        let taken: u64 = others.map(|(_, content)| content.allocated).sum();
+        let taken = self.taken(ino);
         let before = self.files.get(&ino).map_or(0, |content| content.allocated);
         // What a file has it keeps.
         let fits = allocated <= before || taken + allocated <= space;
@@ -279,6 +289,10 @@ impl Storage for SimDisk {
         let ino = world.tree.find(dir).ok_or_else(missing)?;
         world.tree.sync(ino);
         Ok(())
+    }
+
+    fn capacity(&self, _dir: &Path) -> io::Result<u64> {
+        Ok(self.live()?.faults.space.unwrap_or(1 << 20))
     }
 
     fn lock(&self, _path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {

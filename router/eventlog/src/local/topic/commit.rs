@@ -12,6 +12,7 @@ use crate::dedupe::Seen;
 use crate::local::committer::Commit;
 use crate::local::log::SegmentLog;
 use crate::local::record::{Frame, decode_records, encode_record};
+use crate::local::space::Space;
 use crate::local::writer::{Draft, Layout, Writer};
 use crate::lock::lock;
 use crate::{
@@ -42,13 +43,19 @@ pub(super) struct TopicCommit {
     writer: Writer,
     shared: Arc<Shared>,
     seen: Seen,
+    space: Arc<Space>,
 }
 
 impl TopicCommit {
-    pub(super) fn new(log: Arc<SegmentLog>, shared: Arc<Shared>, seen: Seen) -> Result<Self, LogError> {
+    pub(super) fn new(
+        log: Arc<SegmentLog>,
+        shared: Arc<Shared>,
+        seen: Seen,
+        space: Arc<Space>,
+    ) -> Result<Self, LogError> {
         let layout = layout(&lock(&shared.config));
         let writer = Writer::new(log, layout, shared.clock.now_ms())?;
-        Ok(Self { writer, shared, seen })
+        Ok(Self { writer, shared, seen, space })
     }
 
     pub(super) fn close(&mut self) -> Result<(), LogError> {
@@ -75,18 +82,20 @@ impl TopicCommit {
     /// Sorts the requests into drafts and those who wait for them; answers the ones that are refused.
     fn judge(&mut self, requests: Vec<Append>, config: &TopicConfig, now_ms: u64) -> (Vec<Draft>, Vec<Pending>) {
         let remember = !config.dedupe_window.is_zero();
-        let full = self.is_full(config);
+        let refusal = self.refusal(config);
         let mut next = Sequence::new(self.writer.next());
         let (mut drafts, mut pending) = (Vec::new(), Vec::new());
         for Append { records, answer } in requests {
             let mark = self.seen.mark();
             let judged = match self.seen.judge(records, next, now_ms, remember) {
-                Ok(judged) if full && !judged.fresh.is_empty() => {
-                    self.seen.roll_back(mark);
-                    Err(AppendError::Full { name: self.writer.log.name.clone() })
-                }
-                judged => judged,
+                // A duplicate needs no room.
+                Ok(judged) if judged.fresh.is_empty() => Ok(judged),
+                Ok(judged) => refusal.clone().map_or(Ok(judged), Err),
+                Err(error) => Err(error),
             };
+            if judged.is_err() {
+                self.seen.roll_back(mark);
+            }
             match judged {
                 Err(refused) => drop(answer.send(Err(refused))),
                 Ok(judged) => {
@@ -137,14 +146,30 @@ impl TopicCommit {
         (stats.syncs, stats.failed_commits) = (self.writer.syncs, self.writer.failures);
     }
 
+    /// Says once that the disk is full, and once that it is not.
+    fn note_space(&self, outcome: &Result<(), LogError>) {
+        let out_of_space = self.space.is_spent() || outcome.as_ref().is_err_and(LogError::is_out_of_space);
+        let before = std::mem::replace(&mut lock(&self.shared.stats).out_of_space, out_of_space);
+        if out_of_space && !before {
+            tracing::error!(log = %self.writer.log.name, "the disk is full: no events are taken in until there is space");
+        } else if before && !out_of_space {
+            tracing::info!(log = %self.writer.log.name, "events are taken in again");
+        }
+    }
+
     /// The oldest sequence that a consumer may still have to read from the topic.
     fn needed(&self) -> u64 {
         let floors = lock(&self.shared.floors);
         floors.values().map(|floor| floor.load(Ordering::Acquire)).min().unwrap_or(u64::MAX)
     }
 
-    fn is_full(&self, config: &TopicConfig) -> bool {
-        config.full == WhenFull::Refuse && self.writer.log.size().0 >= config.retention_bytes
+    /// Why nothing new is taken in, if so.
+    fn refusal(&self, config: &TopicConfig) -> Option<AppendError> {
+        if config.full == WhenFull::Refuse && self.writer.log.size().0 >= config.retention_bytes {
+            return Some(AppendError::Full { name: self.writer.log.name.clone() });
+        }
+        let full = || LogError::io("reserve space in", &self.writer.log.dir)(std::io::ErrorKind::StorageFull.into());
+        self.space.is_spent().then(|| AppendError::Failed(full()))
     }
 
     /// Drops whole segments that are too old or too much.
@@ -191,6 +216,9 @@ impl Commit for TopicCommit {
             Err(_) => self.seen.roll_back(mark),
         }
         self.count();
+        if self.space.is_spent() || !drafts.is_empty() {
+            self.note_space(&outcome);
+        }
         pending.into_iter().for_each(|pending| self.answer(pending, &outcome));
     }
 }

@@ -119,15 +119,19 @@ async fn listen(mut pauses: mpsc::Receiver<Pause>) {
 }
 
 impl Player<'_> {
-    /// Everything open; a sync that was to fail may have failed here, then once more.
+    /// Everything open. A sync that was to fail may fail here, then another time it does not; and space may lack.
     async fn all(&mut self) -> Open {
         if let Some(open) = &self.open {
             return open.clone();
         }
         for _ in 0..3 {
-            if let Ok(open) = open_all(&self.log, self.script).await {
-                self.open = Some(open.clone());
-                return open;
+            match open_all(&self.log, self.script).await {
+                Ok(open) => {
+                    self.open = Some(open.clone());
+                    return open;
+                }
+                Err(error) if error.is_out_of_space() => self.disk.faults(|faults| faults.space = None),
+                Err(_) => {}
             }
         }
         panic!("the log cannot be opened, without a reason: {:#?}", self.script);
@@ -139,7 +143,10 @@ impl Player<'_> {
         self.promises.push(Promise::Gone);
         self.disk = self.disk.reborn();
         let mut opened = open(&self.disk).await;
-        if opened.is_err() {
+        if let Err(error) = &opened {
+            if error.is_out_of_space() {
+                self.disk.faults(|faults| faults.space = None);
+            }
             opened = open(&self.disk).await;
         }
         self.log = Arc::new(opened.unwrap());
@@ -160,6 +167,10 @@ impl Player<'_> {
             Step::FailSync(after, forgets) => self.disk.faults(|faults| {
                 (faults.sync_fails_in, faults.forgets) = (Some(after + 1), *forgets);
             }),
+            Step::Room(free) => {
+                let taken = self.disk.taken();
+                self.disk.faults(|faults| faults.space = free.map(|free| taken + free));
+            }
             Step::Close => {
                 self.all().await;
                 if self.log.close().await.is_ok() {

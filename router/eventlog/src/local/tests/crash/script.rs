@@ -38,6 +38,8 @@ pub(super) enum Step {
     Delete,
     /// The sync after so many others fails, and the cache then has what the disk has, or not.
     FailSync(u32, bool),
+    /// So many bytes of the disk are free from now on; without a number as many as are needed.
+    Room(Option<u64>),
     Close,
     /// Leaves the log as a kill would.
     Kill,
@@ -58,9 +60,7 @@ pub(super) fn scripts() -> impl Iterator<Item = Script> {
 }
 
 fn by_hand() -> Vec<Script> {
-    use Step::{Append, Close, Compact, Delete, FailSync, Hold, Journal, Kill, Settle, Wait};
-    let script = |steps| Script { seed: 0, relaxed: false, small: false, steps };
-    let one = |bytes| Append(vec![(1, bytes)]);
+    use Step::{Append, Close, Compact, Delete, Hold, Journal, Kill, Settle, Wait};
     let mut scripts = vec![
         script(vec![one(100), one(4_000), Append(vec![(3, 900)]), one(0), Kill, one(100)]),
         script(vec![Append(vec![(1, 300); 4]), Append(vec![(1, 900); 3]), Close, one(2_000), Wait(1_500), one(2_000)]),
@@ -100,22 +100,53 @@ fn by_hand() -> Vec<Script> {
         ]),
         script(vec![one(500), Settle(1, How::Dead), Delete, one(600), Settle(1, How::Delivered), Close, Delete]),
     ];
-    for failing in 0..14 {
-        let steps = vec![
-            Append(vec![(1, 600)]),
-            FailSync(failing, failing % 2 == 0),
-            Append(vec![(1, 600), (2, 300)]),
-            Settle(1, How::Dead),
-            Settle(1, How::Retry),
-            Append(vec![(1, 1_200)]),
-            Journal(vec![300]),
-            Settle(1, How::Delivered),
-            Close,
-            Append(vec![(1, 100)]),
-        ];
-        scripts.push(script(steps));
-    }
+    scripts.extend((0..14).map(failing_at));
+    scripts.extend([0, 4 << 10, 24 << 10, 72 << 10].map(full_but_for));
     scripts
+}
+
+fn script(steps: Vec<Step>) -> Script {
+    Script { seed: 0, relaxed: false, small: false, steps }
+}
+
+fn one(bytes: usize) -> Step {
+    Step::Append(vec![(1, bytes)])
+}
+
+/// The sync after so many others fails.
+fn failing_at(after: u32) -> Script {
+    use Step::{Append, Close, FailSync, Journal, Settle};
+    script(vec![
+        one(600),
+        FailSync(after, after.is_multiple_of(2)),
+        Append(vec![(1, 600), (2, 300)]),
+        Settle(1, How::Dead),
+        Settle(1, How::Retry),
+        one(1_200),
+        Journal(vec![300]),
+        Settle(1, How::Delivered),
+        Close,
+        one(100),
+    ])
+}
+
+/// For a while so many bytes are free.
+fn full_but_for(free: u64) -> Script {
+    use Step::{Append, Close, Room, Settle, Wait};
+    script(vec![
+        one(600),
+        Room(Some(free)),
+        Append(vec![(1, 600), (2, 3_000)]),
+        Settle(1, How::Dead),
+        Settle(1, How::Retry),
+        one(1_200),
+        Settle(3, How::Delivered),
+        Wait(20),
+        Room(None),
+        Wait(1_500),
+        one(100),
+        Close,
+    ])
 }
 
 fn by_chance(seed: u64) -> Script {
@@ -127,7 +158,7 @@ fn by_chance(seed: u64) -> Script {
 
 fn step(below: &mut impl FnMut(u64) -> u64) -> Step {
     let size = |number: u64| usize::try_from(number).unwrap();
-    match below(20) {
+    match below(21) {
         0..=7 => Step::Append((0..=below(3) / 2).map(|_| (size(1 + below(3)), size(below(2_200)))).collect()),
         8..=12 => {
             let how = [How::Delivered, How::Delivered, How::Dead, How::Retry, How::Released][size(below(5))];
@@ -138,7 +169,8 @@ fn step(below: &mut impl FnMut(u64) -> u64) -> Step {
         15 => Step::Journal((0..=below(2)).map(|_| size(below(1_500))).collect()),
         16 => Step::Compact,
         17 => Step::FailSync(u32::try_from(below(12)).unwrap(), below(2) == 0),
-        18 => Step::Close,
+        18 => Step::Room([None, Some(0), Some(below(40) << 10)][size(below(3))]),
+        19 => Step::Close,
         _ => Step::Kill,
     }
 }
