@@ -9,6 +9,7 @@ mod config;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod dedupe;
+mod defects;
 mod error;
 mod local;
 mod lock;

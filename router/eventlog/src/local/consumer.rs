@@ -22,6 +22,7 @@ use super::blocking;
 use super::space::Space;
 use super::storage::Storage;
 use super::topic::LocalTopic;
+use crate::defects::{Defect, seeded};
 use crate::lock::lock;
 use crate::progress::{Key, Progress};
 use crate::settlement::check_settlement;
@@ -139,6 +140,9 @@ impl LocalConsumer {
     }
 
     fn now(&self) -> u64 {
+        if seeded(Defect::D12) {
+            return self.clock.now_ms();
+        }
         super::topic::millis(self.epoch.elapsed())
     }
 

@@ -9,6 +9,7 @@ use super::record::{ALIGN, FRAME_HEADER, Found};
 use super::segment::{Extent, HEADER, Header, Hole};
 use super::window::Window;
 use crate::LogError;
+use crate::defects::{Defect, seeded};
 
 /// What a segment holds.
 pub(super) struct Scan {
@@ -47,6 +48,7 @@ pub(super) fn scan(
                 at = extent.end;
                 chained = true;
             }
+            _ if seeded(Defect::D9) => return Ok(Scan { extent, torn: !window.is_zero(at)? }),
             _ => match search(window, at, header.salt, extent.next, limit)? {
                 Some((resume, sequence)) => {
                     extent.holes.push(Hole { first: extent.next, until: sequence, offset: at, resume });

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod defects;
 mod faults;
 mod flips;
 mod formats;

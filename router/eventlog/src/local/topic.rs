@@ -15,6 +15,7 @@ use super::committer::Committer;
 use super::log::SegmentLog;
 use super::record::{Frame, decode_records};
 use super::space::Space;
+use crate::defects::{Defect, seeded};
 use crate::lock::lock;
 use crate::record::check_batch;
 use crate::{
@@ -78,7 +79,7 @@ impl LocalTopic {
         let window_from = clock.now_ms().saturating_sub(millis(config.dedupe_window));
         let mut seen = crate::dedupe::Seen::default();
         let log = SegmentLog::open(storage, dir, format!("topics/{name}"), &mut |found, payload| {
-            if found.frame.admitted_ms >= window_from {
+            if found.frame.admitted_ms >= window_from && !seeded(Defect::D11) {
                 commit::remember(&mut seen, &found.frame, payload);
             }
         })?;

@@ -13,6 +13,7 @@ use super::record::{Found, Frame, Look, look};
 use super::segment::{Extent, HEADER, Header, Segment, file_name};
 use super::storage::{File, is_full};
 use crate::LogError;
+use crate::defects::{Defect, seeded};
 
 /// What a frame is made from.
 pub(super) struct Draft {
@@ -96,6 +97,9 @@ impl Writer {
     /// # Errors
     /// `Io`: nothing of it counts.
     pub(super) fn commit(&mut self, drafts: &[Draft], now_ms: u64, sync: bool) -> Result<(), LogError> {
+        if seeded(Defect::D5) && sync && drafts.len() > 1 {
+            return self.commit_late(drafts, now_ms);
+        }
         let size: usize = drafts.iter().map(|draft| super::record::FRAME_HEADER + draft.payload.len() + 8).sum();
         let segment = self.segment_for(size as u64, now_ms)?;
         let (end, crc) = segment.extent(|extent| (extent.end, extent.crc));
@@ -115,6 +119,15 @@ impl Writer {
             self.durable = next;
         }
         self.log.show(next);
+        Ok(())
+    }
+
+    /// D5: the last of the group is written after the sync.
+    fn commit_late(&mut self, drafts: &[Draft], now_ms: u64) -> Result<(), LogError> {
+        let (joined, late) = drafts.split_at(drafts.len() - 1);
+        self.commit(joined, now_ms, true)?;
+        self.commit(late, now_ms, false)?;
+        self.durable = self.next;
         Ok(())
     }
 
@@ -251,7 +264,11 @@ impl Writer {
 
     fn sync(&mut self, segment: &Arc<Segment>) -> Result<(), LogError> {
         self.syncs += 1;
-        let synced = segment.file.sync().map_err(LogError::io("sync", &segment.path));
+        let mut synced = if seeded(Defect::D1) { Ok(()) } else { segment.file.sync() };
+        if seeded(Defect::D4) && synced.is_err() {
+            synced = segment.file.sync();
+        }
+        let synced = synced.map_err(LogError::io("sync", &segment.path));
         synced.map_err(|error| self.seal(segment, error))
     }
 
@@ -281,7 +298,9 @@ impl Writer {
         let made = self.allocate(file.as_ref(), 0, least).and_then(|reserved| {
             file.write_at(&header.encode(), 0)?;
             file.sync()?;
-            storage.sync_dir(&self.log.dir)?;
+            if !seeded(Defect::D3) {
+                storage.sync_dir(&self.log.dir)?;
+            }
             Ok(reserved)
         });
         let reserved = match made {

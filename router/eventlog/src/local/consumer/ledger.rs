@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::entry::{Failure, decode_dead, decode_settled};
 use super::position::{MAGIC, Marks, Position};
+use crate::defects::{Defect, seeded};
 use crate::local::entries::Entries;
 use crate::local::space::Space;
 use crate::local::storage::Storage;
@@ -115,7 +116,11 @@ impl Ledger {
         let log = |entries: &Entries| entries.log.next();
         let marks = Marks { settled: log(&self.settled), retries: log(&self.retries), dead: log(&self.dead) };
         let live = progress.retries.values().map(|retry| retry.location).min().unwrap_or(marks.retries);
-        let content = Position::encode(&self.consumer, &self.topic, marks, progress);
+        let content = if seeded(Defect::D6) {
+            Position::encode(&self.consumer, &self.topic, marks, &progress.as_if_settled())
+        } else {
+            Position::encode(&self.consumer, &self.topic, marks, progress)
+        };
         Snapshot { content, marks, live }
     }
 

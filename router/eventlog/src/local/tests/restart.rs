@@ -182,6 +182,34 @@ async fn a_due_time_from_a_wrong_clock_is_brought_near() {
     assert!(in_ms <= crate::MAX_RETRY_DELAY, "{in_ms:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_moves_no_retry() {
+    let dir = tempfile::tempdir().unwrap();
+    let now_ms = 1_700_000_000_000;
+    let clock = HandClock::at(now_ms);
+    let log = LocalLog::open(dir.path(), clock.clone()).await.unwrap();
+    let topic = log.topic("ns/t", TopicConfig::default()).await.unwrap();
+    let consumer = log.consumer("ns/c", "ns/t", Start::End).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    topic.append(vec![numbered(1), numbered(2)]).await.unwrap();
+    for failed in lease(consumer.as_ref(), 2).await {
+        let due_ms = now_ms + 10_000 * failed.record.sequence.get();
+        consumer.settle(&failed, Settlement::Retry { due_ms, cause: vec![], counted: true }).await.unwrap();
+    }
+    clock.set(now_ms + 3_600_000);
+    append(topic.as_ref(), 3).await;
+    assert_eq!(lease(consumer.as_ref(), 9).await[0].record.sequence.get(), 3, "the clock went forward");
+    let check = async |sequence, ms: u128| {
+        let leases = tokio::time::timeout(Duration::from_secs(60), consumer.lease(9)).await.unwrap().unwrap();
+        let after = begun.elapsed().as_millis();
+        assert_eq!((leases.len(), leases[0].record.sequence.get()), (1, sequence));
+        assert!((ms..ms + 100).contains(&after), "after {after} ms");
+    };
+    check(1, 10_000).await;
+    clock.set(now_ms - 10 * 365 * 24 * 3_600_000);
+    check(2, 20_000).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -29,7 +29,7 @@ async fn a_full_topic_refuses_while_a_consumer_needs_its_oldest_segment() {
     let topic = log.topic("ns/t", small(WhenFull::Refuse)).await.unwrap();
     let consumer = log.consumer("ns/c", "ns/t", Start::Beginning).await.unwrap();
     let refused = fill(topic.as_ref(), 0, 1_000).await;
-    assert!(matches!(refused, Err(AppendError::Full { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(AppendError::Full { .. })), "a consumer needs what would go: {refused:?}");
     let known = topic.append(vec![big(0)]).await.unwrap();
     assert!(known[0].duplicate, "a duplicate needs no room");
     drop((topic, consumer));

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{Shared, millis};
 use crate::dedupe::Seen;
+use crate::defects::{Defect, seeded};
 use crate::local::committer::Commit;
 use crate::local::log::SegmentLog;
 use crate::local::record::{Frame, decode_records, encode_record};
@@ -159,6 +160,9 @@ impl TopicCommit {
 
     /// The oldest sequence that a consumer may still have to read from the topic.
     fn needed(&self) -> u64 {
+        if seeded(Defect::D13) {
+            return u64::MAX;
+        }
         let floors = lock(&self.shared.floors);
         floors.values().map(|floor| floor.load(Ordering::Acquire)).min().unwrap_or(u64::MAX)
     }
@@ -204,8 +208,7 @@ impl Commit for TopicCommit {
         self.seen.forget(now_ms, millis(config.dedupe_window));
         let mark = self.seen.mark();
         let (drafts, pending) = self.judge(requests, &config, now_ms);
-        #[cfg(weft_defects)]
-        let pending = defects::answer_early(pending, &drafts);
+        let pending = if seeded(Defect::D2) && !drafts.is_empty() { answer_early(pending) } else { pending };
         let outcome = if drafts.is_empty() {
             Ok(())
         } else {
@@ -239,23 +242,13 @@ pub(super) fn remember(seen: &mut Seen, frame: &Frame, payload: &[u8]) {
     }
 }
 
-/// Seeded defects, for builds that must fail the suite (`WEFT_DEFECTS=1` at build time, see build.rs); `WEFT_DEFECT` says
-/// at run time which.
-#[cfg(weft_defects)]
-mod defects {
-    use super::{Accepted, Appended, Draft, Durable, Pending};
-
-    /// D2: answers as if everything were on disk, 50 ms before it is written. Gives who is still to be answered.
-    pub(super) fn answer_early(pending: Vec<Pending>, drafts: &[Draft]) -> Vec<Pending> {
-        if drafts.is_empty() || std::env::var("WEFT_DEFECT").as_deref() != Ok("D2") {
-            return pending;
-        }
-        for Pending { answer, answers } in pending {
-            let durable =
-                |(sequence, duplicate)| Appended { accepted: Accepted::Durable(Durable::new(sequence)), duplicate };
-            drop(answer.send(Ok(answers.into_iter().map(durable).collect())));
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        Vec::new()
+/// D2: answers as if everything were on disk, 50 ms before it is written. Gives who is still to be answered.
+fn answer_early(pending: Vec<Pending>) -> Vec<Pending> {
+    for Pending { answer, answers } in pending {
+        let durable =
+            |(sequence, duplicate)| Appended { accepted: Accepted::Durable(Durable::new(sequence)), duplicate };
+        drop(answer.send(Ok(answers.into_iter().map(durable).collect())));
     }
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    Vec::new()
 }

@@ -213,7 +213,9 @@ impl Player<'_> {
         if consumer.counters().pending == self.held.len() as u64 {
             return Vec::new();
         }
-        let leases = consumer.lease(max).await.unwrap_or_default();
+        // What is pending may turn out to be lost.
+        let leases = tokio::time::timeout(Duration::from_secs(1), consumer.lease(max)).await;
+        let leases = leases.map(Result::unwrap_or_default).unwrap_or_default();
         for lease in &leases {
             self.promises.push(Promise::Leased(lease.record.sequence.get(), lease.attempt));
         }
@@ -254,13 +256,13 @@ impl Player<'_> {
         let journal = self.all().await.journal;
         let mut appends = Vec::new();
         for size in sizes {
-            let entry = body(self.numbers, *size);
+            let (number, size) = (self.numbers, *size);
             self.numbers += 1;
-            self.promises.push(Promise::JournalAsked(entry.clone()));
+            self.promises.push(Promise::JournalAsked(number, size));
             let (journal, promises) = (journal.clone(), self.promises.clone());
             appends.push(tokio::spawn(async move {
-                if let Ok(sequence) = journal.append(entry.clone()).await {
-                    promises.push(Promise::JournalKept(sequence.get().get(), entry));
+                if let Ok(sequence) = journal.append(body(number, size)).await {
+                    promises.push(Promise::JournalKept(sequence.get().get(), number, size));
                 }
             }));
         }
@@ -272,13 +274,12 @@ impl Player<'_> {
     async fn compact(&mut self) {
         let journal = self.all().await.journal;
         let last = lock(&self.promises.all).iter().rev().find_map(|promise| match promise {
-            Promise::JournalKept(sequence, _) => Some(*sequence),
+            Promise::JournalKept(sequence, ..) => Some(*sequence),
             _ => None,
         });
         if let Some(before) = last {
-            let bytes = body(before, 300);
-            self.promises.push(Promise::Compacting(before, bytes.clone()));
-            if journal.compact(Sequence::new(before), bytes).await.is_ok() {
+            self.promises.push(Promise::Compacting(before, before, 300));
+            if journal.compact(Sequence::new(before), body(before, 300)).await.is_ok() {
                 self.promises.push(Promise::Compacted(before));
             }
         }

@@ -32,10 +32,12 @@ pub(super) enum Promise {
     Closed,
     /// The process is gone, and what was done and not written down with it.
     Gone,
-    JournalAsked(Bytes),
-    JournalKept(u64, Bytes),
-    /// Everything before the sequence was to be replaced.
-    Compacting(u64, Bytes),
+    /// An entry of the journal with this number and size was asked for.
+    JournalAsked(u64, usize),
+    /// It is at this sequence.
+    JournalKept(u64, u64, usize),
+    /// Everything before the sequence was to be replaced by a checkpoint with this number and size.
+    Compacting(u64, u64, usize),
     Compacted(u64),
     Deleting,
     Deleted,
@@ -108,9 +110,9 @@ impl Account {
             }
             Promise::Closed => self.events.values_mut().for_each(|event| event.must_be_over |= event.done),
             Promise::Gone => self.events.values_mut().for_each(|event| event.done = false),
-            Promise::JournalAsked(entry) => drop(self.journal_asked.insert(entry)),
-            Promise::JournalKept(sequence, entry) => drop(self.journal.insert(sequence, entry)),
-            Promise::Compacting(before, bytes) => drop(self.checkpoints.insert(before, bytes)),
+            Promise::JournalAsked(number, bytes) => drop(self.journal_asked.insert(body(number, bytes))),
+            Promise::JournalKept(sequence, number, bytes) => drop(self.journal.insert(sequence, body(number, bytes))),
+            Promise::Compacting(before, number, bytes) => drop(self.checkpoints.insert(before, body(number, bytes))),
             Promise::Compacted(before) => self.compacted = before,
             Promise::Deleting => self.deleting = true,
             Promise::Deleted => {

@@ -100,7 +100,7 @@ fn by_hand() -> Vec<Script> {
         ]),
         script(vec![one(500), Settle(1, How::Dead), Delete, one(600), Settle(1, How::Delivered), Close, Delete]),
     ];
-    scripts.extend((0..14).map(failing_at));
+    scripts.splice(0..0, (0..14).map(failing_at));
     scripts.extend([0, 4 << 10, 24 << 10, 72 << 10].map(full_but_for));
     scripts
 }
