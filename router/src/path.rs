@@ -43,6 +43,7 @@ use self::policy::Decision;
 use self::record::{Judged, Records};
 use self::snapshot::Snapshot;
 use crate::targets::backend::Backend;
+use crate::targets::topics::Room;
 use crate::targets::upstream::Upstream;
 
 /// What the path needs of the node: the current snapshot, where records go, the way out, and who judges tokens.
@@ -64,6 +65,8 @@ pub struct Mesh {
     pub names: routes::Names,
     /// What verifies the tokens that requests carry.
     pub tokens: Arc<dyn tokens::Tokens>,
+    /// Room for publishes that are under way.
+    pub room: Room,
 }
 
 impl Mesh {
@@ -80,7 +83,8 @@ impl Mesh {
         let history = History::default();
         history.enter(&snapshot, records.now_ms());
         let (snapshot, open) = (ArcSwap::from_pointee(snapshot), Arc::default());
-        Arc::new(Self { snapshot, records, open, envelopes, history, backend, upstream, names, tokens })
+        let room = Room::default();
+        Arc::new(Self { snapshot, records, open, envelopes, history, backend, upstream, names, tokens, room })
     }
 
     /// The snapshot in force now.

@@ -83,7 +83,9 @@ pub(crate) async fn deploy(snapshot: &mut Snapshot, log: &MemoryLog, documents: 
             Resource::Topic(resource) => {
                 let name = resource.metadata.namespaced();
                 let log = log.topic(&name.to_string(), TopicConfig::default()).await.expect("a topic");
-                snapshot.topics.insert(name.clone(), Arc::new(DeployedTopic { resource, name, log, series: Arc::default() }));
+                snapshot
+                    .topics
+                    .insert(name.clone(), Arc::new(DeployedTopic { resource, name, log, series: Arc::default() }));
             }
             Resource::Trigger(resource) => {
                 let name = resource.metadata.namespaced();

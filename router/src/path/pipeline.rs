@@ -56,7 +56,9 @@ pub async fn judge(mesh: &Arc<Mesh>, record: &mut Record, call: &mut Call) -> Re
         }
         match policy::decide_call(&snapshot, call) {
             // The events are known after that, so this is asked once.
-            Decision::Permit(permit) if permit.notes_more() && call.events.is_none() => topics::receive(call).await?,
+            Decision::Permit(permit) if permit.notes_more() && call.events.is_none() => {
+                topics::receive(&mesh.room, call).await?
+            }
             Decision::Permit(permit) => {
                 record.judged(&snapshot, permit.labels(), call);
                 record.go_on(&mesh.open);
@@ -73,7 +75,7 @@ pub async fn judge(mesh: &Arc<Mesh>, record: &mut Record, call: &mut Call) -> Re
                 if call.events.is_some() {
                     return Err(undecided());
                 }
-                topics::receive(call).await?;
+                topics::receive(&mesh.room, call).await?;
             }
         }
     }
@@ -96,7 +98,7 @@ async fn open(
         Target::Topic(name) => {
             let topic = snapshot.topics.get(name).ok_or_else(gone)?;
             let namespace = snapshot.namespaces.get(&name.namespace).cloned();
-            topics::publish(permit, topic, namespace.as_deref(), &mesh.envelopes, *call).await
+            topics::publish(permit, topic, namespace.as_deref(), &mesh.envelopes, &mesh.room, *call).await
         }
         Target::Outside(outside) => {
             let outside = outside.clone();

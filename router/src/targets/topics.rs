@@ -1,10 +1,13 @@
 //! The only place that appends to a topic. Reads the CloudEvents of a permitted publish, seals each with its envelope,
 //! and answers 202 from what only the log can make: a durable sequence.
 
+mod room;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sha2::{Digest, Sha256};
 use weft_eventlog::{Accepted, AppendError, Appended, DedupeKey, NewRecord, Record};
@@ -12,6 +15,7 @@ use weft_functions::event::http as binding;
 use weft_functions::event::{Event, EventError, EventErrorKind, EventLimits};
 use weft_runtime::{Body, BodyError, empty, full};
 
+pub use self::room::Room;
 use crate::path::again::{Lane, Mark};
 use crate::path::call::{Call, EMISSIONS_MAX};
 use crate::path::envelope::{Envelopes, Seal};
@@ -24,6 +28,9 @@ use crate::path::snapshot::{DeployedNamespace, DeployedTopic};
 /// for an fsync serves nobody better by a longer queue.
 const APPEND_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Bytes for which there must be room before a body is read that does not say how long it is.
+const UNANNOUNCED_BYTES: usize = 16 << 10;
+
 /// Events and bytes that are copied by one append: half of what the log takes at once.
 const COPIES: usize = 256;
 const COPY_BYTES: usize = 4 << 20;
@@ -34,12 +41,13 @@ pub async fn publish(
     topic: &DeployedTopic,
     namespace: Option<&DeployedNamespace>,
     envelopes: &Envelopes,
+    room: &Room,
     mut call: Call,
 ) -> Result<http::Response<Body>, Failure> {
     if let Some(namespace) = namespace {
         charge(namespace, &call, 0)?;
     }
-    receive(&mut call).await?;
+    receive(room, &mut call).await?;
     let events = call.events.take().unwrap_or_default();
     if let Some(namespace) = namespace {
         charge(namespace, &call, events.iter().map(weight).sum())?;
@@ -83,7 +91,7 @@ fn weight(event: &Event) -> u64 {
 }
 
 /// Reads the events that a publish carries, once: they stay with the call. Policy may need them before there is a permit.
-pub async fn receive(call: &mut Call) -> Result<(), Failure> {
+pub async fn receive(room: &Room, call: &mut Call) -> Result<(), Failure> {
     if call.events.is_some() {
         return Ok(());
     }
@@ -91,11 +99,23 @@ pub async fn receive(call: &mut Call) -> Result<(), Failure> {
         return Err(Failure::method("POST"));
     }
     let limits = EventLimits::default();
+    let expected = announced(&call.request).unwrap_or(UNANNOUNCED_BYTES).min(limits.batch_bytes);
+    let expected_room = room.take(expected)?;
     let body = std::mem::replace(call.request.body_mut(), empty());
     let body = read(body, limits.batch_bytes).await?;
+    let more_room = (body.len() > expected).then(|| room.take(body.len() - expected)).transpose()?;
+    // It goes with the call, until its events are kept.
+    call.request.extensions_mut().insert((expected_room, more_room));
     let events = binding::decode(call.request.headers(), body, &limits)?;
     call.events = Some(events.into_iter().map(strip_event).collect());
     Ok(())
+}
+
+/// How long a body says it is.
+fn announced(request: &http::Request<Body>) -> Option<usize> {
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    usize::try_from(length.or_else(|| request.body().size_hint().exact())?).ok()
 }
 
 /// A kept event, to be delivered once more.
