@@ -42,7 +42,7 @@ pub const BODY_CHUNKS: usize = 1;
 pub const LOG_LINE_BYTES: usize = 8 * 1024;
 /// Longest time the trial instantiation of a deploy may take; its processor time is bounded by [`Limits::cpu`].
 pub const TRIAL_TIME: Duration = Duration::from_secs(10);
-/// Time after which a shared store that no call needed is dropped.
+/// Time after which a shared store that no call needed is dropped, when another one is given back.
 pub const WARM_TIME: Duration = Duration::from_secs(10);
 /// Host resources that a shared store may keep between two calls, such as its standard streams.
 pub const RESOURCES_KEPT: usize = 16;

@@ -38,6 +38,24 @@ pub(crate) struct Node {
     budgets: Mutex<HashMap<FunctionName, Weak<Mutex<LogBudget>>>>,
     /// Stores that wait for another call, of all functions that keep some.
     warm: Mutex<Vec<Weak<Warm>>>,
+    /// Calls that wait for room.
+    awaited: Arc<AtomicU32>,
+}
+
+/// A call that waits for room, for as long as it does.
+struct Awaiting(Arc<AtomicU32>);
+
+impl Awaiting {
+    fn new(awaited: &Arc<AtomicU32>) -> Self {
+        awaited.fetch_add(1, Ordering::SeqCst);
+        Self(awaited.clone())
+    }
+}
+
+impl Drop for Awaiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Default)]
@@ -75,6 +93,7 @@ impl Node {
             modules: Mutex::default(),
             budgets: Mutex::default(),
             warm: Mutex::default(),
+            awaited: Arc::default(),
         }))
     }
 
@@ -96,6 +115,8 @@ impl Node {
         if let Ok(room) = self.room.clone().try_acquire_owned() {
             return Ok(room);
         }
+        // Counted before the stores are shed, so that none is kept that comes back meanwhile.
+        let _awaiting = Awaiting::new(&self.awaited);
         let waiting: Vec<Arc<Warm>> = lock(&self.warm).iter().filter_map(Weak::upgrade).collect();
         waiting.iter().for_each(|warm| warm.shed());
         match timeout_at(deadline, self.room.clone().acquire_owned()).await {
@@ -107,7 +128,7 @@ impl Node {
 
     /// Makes compiled code ready for calls.
     pub(crate) fn loaded(&self, code: ProxyPre<Host>, isolation: Isolation) -> Loaded {
-        let loaded = Loaded::new(code, isolation);
+        let loaded = Loaded::new(code, isolation, self.awaited.clone());
         if loaded.warm.keeps() {
             let mut warm = lock(&self.warm);
             warm.retain(|warm| warm.strong_count() > 0);

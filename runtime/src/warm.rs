@@ -26,12 +26,13 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    pub(crate) fn new(code: ProxyPre<Host>, isolation: Isolation) -> Self {
+    /// `awaited` counts the calls of the node that wait for a place.
+    pub(crate) fn new(code: ProxyPre<Host>, isolation: Isolation, awaited: Arc<AtomicU32>) -> Self {
         let recycle = match isolation {
             Isolation::Request => None,
             Isolation::Revision(recycle) => Some(recycle),
         };
-        Self { code, warm: Arc::new(Warm { recycle, stores: Mutex::default() }) }
+        Self { code, warm: Arc::new(Warm { recycle, awaited, stores: Mutex::default() }) }
     }
 }
 
@@ -80,6 +81,8 @@ impl Instance {
 /// The stores of one revision that wait.
 pub(crate) struct Warm {
     recycle: Option<Recycle>,
+    /// Calls of the node that wait for a place.
+    awaited: Arc<AtomicU32>,
     /// The one that was used last is last.
     stores: Mutex<Vec<Instance>>,
 }
@@ -115,8 +118,13 @@ impl Warm {
             stores.first().is_some_and(|first| now.saturating_duration_since(first.served.last) > limits::WARM_TIME);
         let unused = unused.then(|| stores.remove(0));
         stores.push(instance);
+        // Asked while nobody can take the store: a call that begins to wait later sheds it itself.
+        let awaited = self.awaited.load(Ordering::SeqCst) > 0;
         drop(stores);
         drop(unused);
+        if awaited {
+            self.shed();
+        }
     }
 
     /// Drops all that wait, because somebody else needs their places.

@@ -151,7 +151,7 @@ async fn stores_that_wait_make_room_for_others_and_go_with_the_code() {
         shared(Recycle::default())(spec);
         spec.scale.idle = Duration::from_secs(60);
     };
-    let greedy = stage.deploy_with(&counting("(call $sleep (i64.const 50))"), idle).await;
+    let greedy = stage.deploy_with(&counting("(call $sleep (i64.const 200))"), idle).await;
     let all = futures_util::future::join_all((0..config(stage.dir.path()).instances_max).map(|_| call(&greedy))).await;
     assert!(all.iter().all(Result::is_ok));
     settled(&greedy).await;
@@ -159,6 +159,16 @@ async fn stores_that_wait_make_room_for_others_and_go_with_the_code() {
     let other = stage.deploy(HELLO).await;
     assert_eq!(call(&other).await.unwrap().unwrap(), "hello");
     eventually("the stores made room", || stage.runtime.stats().instances == 0).await;
+
+    // Neither does a store wait that comes back while somebody waits for its place.
+    let busy = futures_util::future::join_all((0..20).map(|_| call(&greedy)));
+    let late = async {
+        eventually("every place is taken", || stage.runtime.stats().instances == 20).await;
+        call(&other).await
+    };
+    let (all, late) = tokio::join!(busy, late);
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(late.unwrap().unwrap(), "hello");
 
     let short = |spec: &mut RevisionSpec| {
         shared(Recycle::default())(spec);
