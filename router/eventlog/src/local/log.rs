@@ -189,31 +189,27 @@ impl SegmentLog {
 
     /// A frame that checked when the log was opened does not now, or cannot be read: finds out how much is lost.
     fn look_again(&self, segment: &Segment, at: u64) -> Result<(), LogError> {
-        let (holes, known) = find_holes(segment, segment.file.as_ref())?;
-        if !holes.iter().any(|hole| hole.offset == at) {
-            let what = format!("a frame at byte {at} reads differently each time");
-            return Err(LogError::Corrupt { path: segment.path.clone(), what });
+        if self.find_holes(segment, segment.file.as_ref())?.iter().any(|hole| hole.offset == at) {
+            return Ok(());
         }
-        let new: Vec<Hole> = holes.into_iter().filter(|hole| !known.contains(hole)).collect();
-        self.report(&segment.path, &new);
-        Ok(())
+        let what = format!("a frame at byte {at} reads differently each time");
+        Err(LogError::Corrupt { path: segment.path.clone(), what })
     }
 
     /// Reads a sealed segment back from disk and takes note of what is damaged, see `writer.rs`.
     pub(super) fn verify(&self, segment: &Segment) -> Result<(), LogError> {
         let file = self.storage.open(&segment.path).map_err(LogError::io("open", &segment.path))?;
-        let (holes, known) = find_holes(segment, file.as_ref())?;
-        let new: Vec<Hole> = holes.into_iter().filter(|hole| !known.contains(hole)).collect();
-        self.report(&segment.path, &new);
-        Ok(())
+        self.find_holes(segment, file.as_ref()).map(drop)
     }
-}
 
-/// Looks for damage in a segment that was whole, and takes note of it; what is found, and what was known.
-fn find_holes(segment: &Segment, file: &dyn File) -> Result<(Vec<Hole>, Vec<Hole>), LogError> {
-    let until = segment.extent(|extent| extent.next);
-    let mut window = Window::whole(&segment.path, file, STRIDE)?;
-    let holes = scan(&mut window, &segment.header, End::Before(until), &mut |_, _| {})?.extent.holes;
-    let known = segment.extent(|extent| std::mem::replace(&mut extent.holes, holes.clone()));
-    Ok((holes, known))
+    /// Looks for damage in a segment that was whole, takes note of it, and reports what was not known.
+    fn find_holes(&self, segment: &Segment, file: &dyn File) -> Result<Vec<Hole>, LogError> {
+        let until = segment.extent(|extent| extent.next);
+        let mut window = Window::whole(&segment.path, file, STRIDE)?;
+        let holes = scan(&mut window, &segment.header, End::Before(until), &mut |_, _| {})?.extent.holes;
+        let known = segment.extent(|extent| std::mem::replace(&mut extent.holes, holes.clone()));
+        let new: Vec<Hole> = holes.iter().filter(|hole| !known.contains(hole)).copied().collect();
+        self.report(&segment.path, &new);
+        Ok(holes)
+    }
 }
