@@ -173,13 +173,11 @@ fn has(snapshot: &Snapshot, id: &ResourceId) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use weft_eventlog::{EventLog, MemoryLog, TopicConfig};
-    use weft_functions::manifest::{Resource, SourceFile, parse};
+    use weft_eventlog::MemoryLog;
 
     use super::*;
     use crate::path::fixture;
     use crate::path::policy::Default as Verdict;
-    use crate::path::snapshot::DeployedTopic;
 
     /// A snapshot with these topics, each written at a line of its own.
     async fn snapshot(number: u64, topics: &[(&str, u32)]) -> Snapshot {
@@ -189,13 +187,7 @@ mod tests {
                 "{}apiVersion: weft.dev/v1alpha1\nkind: Topic\nmetadata: {{ name: {name} }}\n",
                 "\n".repeat(*line as usize - 1)
             );
-            let parsed = parse(&[SourceFile::new("app.yaml", text)]).expect("a topic").remove(0);
-            let Resource::Topic(resource) = parsed else { panic!("not a topic") };
-            let name = resource.metadata.namespaced();
-            let log = MemoryLog::default().topic(&name.to_string(), TopicConfig::default()).await.expect("a log");
-            snapshot
-                .topics
-                .insert(name.clone(), Arc::new(DeployedTopic { resource, name, log, series: Arc::default() }));
+            fixture::deploy(&mut snapshot, &MemoryLog::default(), &text).await;
         }
         snapshot
     }

@@ -17,10 +17,9 @@ use crate::path::policy::Permit;
 use crate::path::snapshot::DeployedFunction;
 
 /// What answers the calls that are permitted to functions.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub enum Backend {
     /// The functions themselves.
-    #[default]
     Runtime,
     /// This text, at once and whatever the function: what a call costs without one. Benchmarks compose such a node; no
     /// command, file or manifest can ask for it.

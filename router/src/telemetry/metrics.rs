@@ -120,19 +120,16 @@ impl Metrics {
 
     /// Counts one finished call.
     pub fn call(&self, labels: &Labels, outcome: &Outcome, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        match labels.series().filter(|_| outcome.failure.is_none()) {
-            Some(series) => {
-                let (calls, duration) = series.0[labels.verb as usize].get_or_init(|| self.series(labels, outcome));
-                calls.inc();
-                duration.observe(seconds);
-            }
+        let found;
+        let (calls, durations) = match labels.series().filter(|_| outcome.failure.is_none()) {
+            Some(series) => series.0[labels.verb as usize].get_or_init(|| self.series(labels, outcome)),
             None => {
-                let (calls, duration) = self.series(labels, outcome);
-                calls.inc();
-                duration.observe(seconds);
+                found = self.series(labels, outcome);
+                &found
             }
-        }
+        };
+        calls.inc();
+        durations.observe(duration.as_secs_f64());
     }
 
     fn series(&self, labels: &Labels, outcome: &Outcome) -> (IntCounter, Histogram) {
